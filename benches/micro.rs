@@ -425,7 +425,8 @@ mod policies {
     use smolgate::http1::{HeadScan, parse_request};
     use smolgate::jwt::{Demands, KeySet, verify};
     use smolgate::policy::{
-        AuthQuestion, KeySets, ListenerPolicies, Outcome, PolicyRequest, PolicyState, check,
+        AuthQuestion, ConnectionSpeed, KeySets, ListenerPolicies, Outcome, PolicyRequest, PolicyState,
+        SharedSpeeds, check,
     };
 
     /// The check of a request of a rule with these policies, with a warm state.
@@ -438,7 +439,8 @@ mod policies {
         let text = format!("http_config: {{ port: 1 }}\nhttp_routes: [{{ target: \"h:1\", {policies} }}]");
         let plan = load(&["a.yml".into()], &MemoryInputs::new().file("a.yml", text)).expect("a plan").plan;
         let Protocol::Http(http) = &plan.listeners[0].protocol else { panic!("an HTTP listener") };
-        let listener = ListenerPolicies::build(http, None, &KeySets::default()).expect("policies");
+        let (speeds, keys) = (SharedSpeeds::default(), KeySets::default());
+        let listener = ListenerPolicies::build(http, &speeds, &keys, None).expect("policies");
         let policies = listener.of(0).expect("policies");
         let head =
             format!("GET / HTTP/1.1\r\nHost: a\r\nOrigin: https://a.test\r\nX-Key: abcdefgh\r\n{lines}\r\n");
@@ -446,7 +448,8 @@ mod policies {
         let head =
             parse_request(head.as_bytes(), &mut HeadScan::default(), &limits, &mut table).expect("a head");
         let (head, client) = (head.expect("a whole one"), IpAddr::V4(Ipv4Addr::LOCALHOST));
-        let request = PolicyRequest { head: &head, client, now: Instant::now() };
+        let connection = &ConnectionSpeed::default();
+        let request = PolicyRequest { head: &head, client, now: Instant::now(), connection };
         if let Ok(Outcome::Identify(AuthQuestion::Password(password))) =
             check(policies, &request, &mut PolicyState::default())
         {

@@ -26,6 +26,8 @@ pub mod generation; // what one load of the configuration built
 pub mod policy; // CORS, rate limits: what a rule does besides its action
 #[cfg(feature = "files")]
 pub mod file_server; // the path of a request becomes an open file
+#[cfg_attr(not(feature = "compress"), path = "encoding/no_encoding.rs")]
+pub mod encoding; // bodies that become shorter on their way
 pub mod upstream; // targets, connection pools, name resolution
 pub mod tls; // handshakes on both sides, certificates
 pub mod routing; // a request head becomes a rule

@@ -21,6 +21,12 @@ listeners:
       - host: page.test
         auth: { forward: { url: "http://{server}/verify", sign_in: "https://auth.test/start?rd={url}&x=y", copy: [X-User, Authorization] } }
         target: "{target}"
+      - host: cache.test
+        auth: { forward: { url: "http://{server}/verify", cache: 1h } }
+        target: "{target}"
+      - host: open.test
+        auth: { forward: { url: "http://{server}/verify", preflights: true } }
+        target: "{target}"
 "#;
 
 fn gate(server: &str, target: &Upstream, timeout: &str) -> TestGate {
@@ -244,4 +250,162 @@ fn the_access_log_has_the_user_that_the_server_tells_and_also_of_a_tunnel() {
     let lines = || std::fs::read_to_string(&log).unwrap_or_default();
     support::until("a line of the access log", || lines().lines().count() == 1);
     assert!(lines().contains("\"user\":\"ann\""), "{}", lines());
+}
+
+/// The hosts and targets of the questions that a server got.
+fn questions(server: &Upstream) -> Vec<String> {
+    let asked = server.requests();
+    asked.iter().map(|asked| asked.head.get("x-original-url").unwrap_or_default().to_owned()).collect()
+}
+
+#[test]
+fn an_answer_holds_for_requests_that_are_alike_and_no_others() {
+    let answer = LET_IN.replace("Set-Cookie: session=new\r\n", "");
+    let (server, target) = (Upstream::answers(answer), Upstream::says("fine"));
+    let gate = gate(&server.address().to_string(), &target, "1h");
+    let ask = |path: &str, lines: &str| get(&gate, "cache.test", path, lines).expect(200, "fine");
+    (0..3).for_each(|_| ask("/a", "Cookie: s=1\r\nRemote-User: root\r\nX-A: b\r\n"));
+    assert_eq!(questions(&server).len(), 1);
+    // The target is told of the user each time, and by the server alone.
+    for request in target.requests() {
+        assert_eq!((request.head.all("remote-user"), request.head.get("x-a")), (vec!["ann"], Some("b")));
+    }
+    let others = [
+        ("/a", "Cookie: s=2\r\n"),
+        ("/a", ""),
+        ("/a", "Cookie: s=1\r\nAuthorization: Bearer x\r\n"),
+        ("/a", "Authorization: Bearer x\r\n"),
+        ("/a", "Cookie: s=1\r\nCookie: t=2\r\n"),
+        ("/b", "Cookie: s=1\r\n"),
+        ("/a?b", "Cookie: s=1\r\n"),
+    ];
+    for (number, (path, lines)) in others.into_iter().enumerate() {
+        ask(path, lines);
+        assert_eq!(questions(&server).len(), number + 2, "{path} {lines}");
+    }
+    gate.exchange("POST /a HTTP/1.1\r\nHost: cache.test\r\nCookie: s=1\r\nContent-Length: 0\r\n\r\n")
+        .expect(200, "fine");
+    assert_eq!(questions(&server).len(), others.len() + 2, "another method");
+    // A rule without a cache asks each time, and a reload that leaves the rule alone forgets nothing.
+    (0..2).for_each(|_| get(&gate, "app.test", "/a", "Cookie: s=1\r\n").expect(200, "fine"));
+    gate.reload().unwrap();
+    ask("/a", "Cookie: s=1\r\n");
+    assert_eq!(questions(&server).len(), others.len() + 4);
+}
+
+#[test]
+fn an_answer_that_refuses_or_renews_a_session_is_not_remembered() {
+    let answers = ["HTTP/1.1 401 No\r\nContent-Length: 2\r\n\r\nno", LET_IN, LET_IN];
+    let number = AtomicUsize::new(0);
+    let server = Upstream::each(move |connection: &mut Connection, _: &Request| {
+        connection.send(answers[number.fetch_add(1, SeqCst)]);
+    });
+    let target = Upstream::says("fine");
+    let gate = gate(&server.address().to_string(), &target, "1h");
+    get(&gate, "cache.test", "/", "").expect(401, "no");
+    for _ in 0..2 {
+        let response = get(&gate, "cache.test", "/", "");
+        assert_eq!((response.status(), response.get("set-cookie")), (200, Some("session=new")));
+    }
+    assert_eq!(server.requests().len(), 3);
+}
+
+#[test]
+fn a_preflight_goes_to_the_target_if_the_rule_says_so() {
+    let (server, target) = (Upstream::answers(LET_IN), Upstream::says("fine"));
+    let gate = gate(&server.address().to_string(), &target, "1h");
+    let lines = "Origin: https://page.test\r\nRemote-User: root\r\nAccess-Control-Request-Method: PUT\r\n";
+    gate.exchange(format!("OPTIONS / HTTP/1.1\r\nHost: open.test\r\n{lines}\r\n")).expect(200, "fine");
+    assert_eq!(server.requests().len(), 0);
+    assert!(target.request().head.get("remote-user").is_none(), "the client is not believed");
+    // Only preflights do, and only there.
+    gate.exchange("OPTIONS / HTTP/1.1\r\nHost: open.test\r\n\r\n").expect(200, "fine");
+    gate.exchange(format!("OPTIONS / HTTP/1.1\r\nHost: cache.test\r\n{lines}\r\n")).expect(200, "fine");
+    assert_eq!(server.requests().len(), 2);
+}
+
+/// Two endpoints, of which one takes the question and is silent.
+#[test]
+fn an_endpoint_that_is_silent_is_ejected() {
+    let silent = Upstream::scripted(|connection| {
+        connection.read_request();
+        connection.read_to_end();
+    });
+    let (other, target) = (Upstream::answers(LET_IN), Upstream::says("fine"));
+    let config = r#"
+upstreams: { auth: { targets: ["http://{silent}", "http://{other}"], eject: { failures: 2, for: 1h } } }
+listeners:
+  - name: http
+    bind: "127.0.0.1:0"
+    rules: [{ auth: { forward: { upstream: auth, path: /verify, timeout: 50ms } }, target: "{target}" }]
+"#;
+    let gate = TestGate::start(config, &[("silent", &silent), ("other", &other), ("target", &target)]);
+    // A question may be late on a busy machine too, so only the numbers of questions count.
+    let mut refused = 0;
+    while silent.requests().len() < 2 {
+        refused += usize::from(get(&gate, "a.test", "/", "").status() == 503);
+    }
+    (0..10).for_each(|_| _ = get(&gate, "a.test", "/", ""));
+    assert!(refused >= 1);
+    assert_eq!(silent.requests().len(), 2, "no third question");
+}
+
+#[test]
+fn an_answer_is_that_of_its_question() {
+    // A body behind a 204 is the beginning of nothing, so its connection is not used again.
+    let number = AtomicUsize::new(0);
+    let server = Upstream::scripted(move |connection| {
+        while connection.read_request().is_some() {
+            let status = ["204 No Content", "401 No"][number.fetch_add(1, SeqCst).min(1)];
+            connection.send(format!("HTTP/1.1 {status}\r\nContent-Length: 40\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"));
+        }
+    });
+    let target = Upstream::says("fine");
+    let gate = gate(&server.address().to_string(), &target, "1h");
+    get(&gate, "app.test", "/", "").expect(200, "fine");
+    assert_eq!(get(&gate, "app.test", "/", "").status(), 401);
+    assert_eq!(server.connections(), 2);
+    // `Connection` does not take the name of the user away, and an interim answer is none.
+    let server = Upstream::answers(
+        "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nConnection: Remote-User\r\nRemote-User: ann\r\nRemote-Name: A\r\n\
+         Transfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+    );
+    let target = Upstream::says("fine");
+    let gate = self::gate(&server.address().to_string(), &target, "1h");
+    get(&gate, "app.test", "/", "Remote-User: root\r\n").expect(200, "fine");
+    let got = target.request().head;
+    assert_eq!((got.all("remote-user"), got.get("remote-name")), (vec!["ann"], Some("A")));
+    assert!(got.get("transfer-encoding").is_none());
+}
+
+/// The gate would ask itself, and each question would be one more.
+#[test]
+fn a_server_behind_its_own_question_is_an_error() {
+    let gate = |rule: &str, url: &str| {
+        let config = format!(
+            r#"
+listeners:
+  - name: http
+    bind: "127.0.0.1:48123"
+    rules:
+      - {rule}
+      - {{ host: [app.test, auth.test], auth: {{ forward: "{url}" }}, respond: {{}} }}
+"#
+        );
+        smolgate::config::load(
+            &["a.yml".into()],
+            &smolgate::config::MemoryInputs::new().file("a.yml", config),
+        )
+    };
+    let apart = "{ host: auth.test, path_prefix: /verify, respond: {} }";
+    let other = "{ host: x.test, respond: {} }";
+    for url in ["http://auth.test:48123/verify", "http://app.test:48123/"] {
+        let errors = gate(other, url).err().unwrap_or_else(|| panic!("{url}")).to_string();
+        assert!(errors.contains("asks a server behind this gate, which asks it again"), "{errors}");
+        assert!(errors.contains("a.yml:7:9") && errors.contains("write a rule without `auth`"), "{errors}");
+    }
+    gate(apart, "http://auth.test:48123/verify").unwrap();
+    gate(other, "http://auth.test:48124/verify").unwrap();
+    gate(other, "http://elsewhere.test:48123/verify").unwrap();
+    assert!(gate(apart, "http://auth.test:48123/").is_err(), "another path");
 }

@@ -40,7 +40,7 @@ fn inputs(input: &str) -> (MemoryInputs, Files) {
         let known = ["smolgate.yml", "app.yaml", "compose.yaml"].iter().any(|name| path.ends_with(name));
         named.is_empty() && known && (!includes || path == Path::new("compose.yaml"))
     });
-    (memory, Files { config: paths, named, format: None })
+    (memory, Files { config: paths, named, ..Files::default() })
 }
 
 fn compose() -> Format {
@@ -218,11 +218,12 @@ fn every_key_of_rules_is_a_label() {
         // Each host of a route is a rule, and two rules cannot have one name.
         "name",
         // The labels of a service say where requests go: to that service, or to its `target`.
-        "targets", "upstream", "redirect", "respond", "drop", "files", // The label is `passthrough`.
+        "targets", "upstream", "redirect", "respond", "drop", "files",
+        "pages", // The label is `passthrough`.
         "pass",  // Its keys are labels.
         "tls", "auth", // Mappings, and a label is a text.
-        "header", "cookie", "query", // Labels lead into it.
-        "headers",
+        "header", "cookie", "query", // Labels lead into them.
+        "headers", "speed",
     ];
     let mut seen = 0;
     for key in [keys_of("a rule", forward), keys_of("a rule", pass), keys_of("`tls`", tls)].concat() {

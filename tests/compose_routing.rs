@@ -32,7 +32,7 @@ impl Scene {
         let files = Files {
             config: vec!["smolgate.yml".into()],
             named: vec![(Format::named("compose").unwrap(), "*/compose.yaml".into())],
-            format: None,
+            ..Files::default()
         };
         let seen = inputs.clone();
         let loader = Box::new(move || load_files(&files, &*seen.lock().unwrap()));

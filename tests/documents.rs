@@ -11,7 +11,7 @@
 //! Tables of keys, labels, reasons, metrics, paths and verbs are compared with the code in both directions
 //! ([`reference`]).
 
-#![cfg(all(feature = "auth", feature = "compose", feature = "demo", feature = "jwt"))]
+#![cfg(all(feature = "auth", feature = "compose", feature = "demo", feature = "dialects", feature = "jwt"))]
 
 mod internal_support;
 #[path = "documents/reference.rs"]
@@ -137,7 +137,10 @@ fn yaml_in_the_documentation_loads() {
             match info.as_str() {
                 "yaml" => {
                     native.check(&text).unwrap_or_else(|error| panic!("{place}: {error}"));
-                    let inputs = MemoryInputs::new()
+                    let pages = ["404", "sorry", "queue", "maintenance"];
+                    let pages = pages.map(|page| format!("./{page}.html")).into_iter();
+                    let inputs = pages
+                        .fold(MemoryInputs::new(), |inputs, page| inputs.file(page, "page"))
                         .file("example.yml", text)
                         .file("token", "t\n")
                         .env("GATE_TOKEN", "t");
@@ -151,6 +154,14 @@ fn yaml_in_the_documentation_loads() {
                     compose += 1;
                 }
                 "yaml prometheus" | "yaml foreign" => assert!(is_yaml(&text), "{place}"),
+                info if dialect(info).is_some() => {
+                    let (name, format) = dialect(info).expect("it was asked");
+                    Schema::of(name).check(&text).unwrap_or_else(|error| panic!("{place}: {error}"));
+                    let (config, format) = (vec!["config.yaml".into()], Some(format));
+                    let inputs = MemoryInputs::new().file("config.yaml", text).env("GATE_TOKEN", "t");
+                    load_files(&Files { config, format, ..Files::default() }, &inputs)
+                        .unwrap_or_else(|errors| panic!("{place}: {errors}"));
+                }
                 info if info
                     .strip_prefix("yaml ")
                     .is_some_and(|name| foreign().any(|known| known == name)) =>
@@ -166,6 +177,12 @@ fn yaml_in_the_documentation_loads() {
         }
     }
     assert!(ours > 0 && compose > 0, "no block was loaded");
+}
+
+/// The dialect of a block: `yaml go-proxy`.
+fn dialect(info: &str) -> Option<(&str, Format)> {
+    let name = info.strip_prefix("yaml ")?;
+    Some((name, Format::named(name)?))
 }
 
 /// The proxies whose labels can be adapted.

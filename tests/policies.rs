@@ -184,6 +184,8 @@ listeners:
       - { host: key.test, rate_limit: { requests: 2, per: 1h, by: header.x-key, else: client }, respond: {} }
       - { host: cookie.test, rate_limit: { requests: 1, per: 1h, by: cookie.id, else: all }, respond: {} }
       - { host: all.test, rate_limit: [{ requests: 9, per: 1h, fields: true }, { requests: 1, per: 1h, by: all }], respond: {} }
+      - { host: wide.test, rate_limit: { requests: 1, per: 1h, ipv6_prefix: 56, status: 503 }, respond: {} }
+      - { host: narrow.test, rate_limit: { requests: 1, per: 1h, ipv6_prefix: 128 }, respond: {} }
 "#;
 
 /// The statuses of requests, each with these lines in its head.
@@ -202,10 +204,34 @@ fn requests_are_counted_by_their_key() {
     assert_eq!(statuses(&gate, "client.test", &[&one, &two, &one, &other]), [200, 200, 429, 200]);
     let (key, long) = ("X-Key: a", format!("X-Key: {}", "k".repeat(32 * 1024)));
     assert_eq!(statuses(&gate, "key.test", &[key, key, key, &long, "X-Key: b"]), [200, 200, 429, 200, 200]);
+    // Of two keys, the first counts.
+    assert_eq!(
+        statuses(&gate, "key.test", &["X-Key: c\nX-Key: d", "X-Key: c\nX-Key: e", "X-Key: c"]),
+        [200, 200, 429]
+    );
     // Without a key, or with an empty one, the address counts.
     assert_eq!(statuses(&gate, "key.test", &["A: b", "X-Key:", "A: b"]), [200, 200, 429]);
     let cookies = ["Cookie: id=a", "Cookie: x=y; id=a", "Cookie: id=b", "Cookie: x=y", "A: b"];
     assert_eq!(statuses(&gate, "cookie.test", &cookies), [200, 429, 200, 200, 429]);
+}
+
+#[test]
+fn a_limit_may_have_another_network_and_another_status() {
+    let gate = TestGate::start(LIMITS, &[("rate", &"2/1h")]);
+    let from = |address: &str| format!("X-Forwarded-For: {address}");
+    let [one, near, far] = ["2001:db8:0:100::1", "2001:db8:0:1ff::1", "2001:db8:0:200::1"].map(from);
+    assert_eq!(statuses(&gate, "wide.test", &[&one, &near, &far]), [200, 503, 200]);
+    let [one, two] = ["2001:db8::1", "2001:db8::2"].map(from);
+    assert_eq!(statuses(&gate, "narrow.test", &[&one, &two, &one]), [200, 200, 429]);
+    let refused = ask(
+        &gate,
+        "GET / HTTP/1.1\nHost: wide.test\nAccept: application/json\nX-Forwarded-For: 2001:db8:0:100::1",
+    );
+    refused.expect_own(503, "rate_limited");
+    assert!(
+        refused.head.all("retry-after").len() == 1 && refused.text().contains("\"status\":503"),
+        "{refused:?}"
+    );
 }
 
 #[test]
@@ -300,6 +326,44 @@ fn only_so_many_requests_of_a_rule_and_of_a_listener_are_open() {
     first.reset();
     support::until("there is room", || gate.exchange(get("one.test", "/")).status() == 200);
     drop(others);
+}
+
+#[test]
+fn a_rule_is_exempt_from_the_limit_of_its_listener_by_false() {
+    let upstream = Upstream::scripted(held);
+    let yaml = r#"
+listeners:
+  - name: http
+    bind: "127.0.0.1:0"
+    max_requests: 1
+    rules:
+      - { host: free.test, max_requests: false, respond: { body: free } }
+      - { host: set.test, policy: open, respond: { body: set } }
+      - { target: "{target}" }
+policies: { open: { max_requests: false } }
+"#;
+    let gate = TestGate::start(yaml, &[("target", &upstream.address())]);
+    let mut first = gate.client();
+    first.send(get("one.test", "/held"));
+    upstream.wait_requests(1);
+    gate.exchange(get("one.test", "/")).expect_own(503, "rule_busy");
+    gate.exchange(get("free.test", "/")).expect(200, "free");
+    gate.exchange(get("set.test", "/")).expect(200, "set");
+}
+
+#[test]
+fn a_limit_that_a_reload_adds_to_a_rule_does_not_count_the_requests_of_the_listener() {
+    let upstream = Upstream::scripted(held);
+    let yaml = "http_config: { port: \"127.0.0.1:0\", max_requests: 2 }\n\
+                http_routes: [{ name: a, target: \"{target}\" }]\n";
+    let gate = TestGate::start(yaml, &[("target", &upstream.address())]);
+    let names: support::gate::Names = &[("target", &upstream.address())];
+    gate.edit(&yaml.replace("name: a,", "name: a, max_requests: 2,"), names);
+    gate.reload().unwrap();
+    let mut first = gate.client();
+    first.send(get("one.test", "/held"));
+    upstream.wait_requests(1);
+    gate.exchange(get("one.test", "/")).expect(200, "fine");
 }
 
 #[test]
@@ -417,8 +481,14 @@ fn the_order_of_policies_is_that_of_the_page_and_of_the_code() {
     let rows: Vec<&str> =
         rows.filter_map(|(_, rest)| rest.split('`').next()).take(Policies::KEYS.len()).collect();
     assert_eq!(rows, Policies::KEYS, "the table of docs/policies.md");
-    let place =
-        |key: &&str| code.find(&format!("policies.{key}")).unwrap_or_else(|| panic!("no step for {key}"));
-    let places: Vec<usize> = Policies::KEYS.iter().map(place).collect();
+    let place = |code: &str, step: &str| code.find(step).unwrap_or_else(|| panic!("no step for {step}"));
+    let (before, behind) = Policies::KEYS.split_at(Policies::KEYS.len() - Policies::OF_RESPONSES.len());
+    assert_eq!(behind, Policies::OF_RESPONSES);
+    let places: Vec<usize> = before.iter().map(|key| place(&code, &format!("policies.{key}"))).collect();
     assert!(places.is_sorted(), "the steps of src/policy/check.rs");
+    // The last key is for answers of the gate.
+    let code = read("src/proxy/forward/response.rs");
+    let places = ["self.intercept(", "edited_response(worker", "encode_response(record"]
+        .map(|step| place(&code, step));
+    assert!(places.is_sorted(), "the steps of src/proxy/forward/response.rs");
 }

@@ -75,6 +75,10 @@ fn the_last_response_is_passed_on_and_tries_have_a_budget() {
     let tries: usize = requests([&a, &b]).iter().sum();
     // 41 requests and as many further tries as a fifth of them, and 10 at the start.
     assert!((41 + 10..=41 + 10 + 12).contains(&tries), "{tries}");
+    let count = |result| {
+        gate.metric(&format!("smolgate_upstream_retries_total{{upstream=\"one\",result=\"{result}\"}}"))
+    };
+    assert_eq!((count("made"), count("refused")), (tries as f64 - 41.0, 82.0 - tries as f64));
 }
 
 #[test]

@@ -153,6 +153,24 @@ fn a_file_that_goes_and_comes_back() {
 }
 
 #[test]
+fn pages_of_rules() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, page) = (dir.path().join("smolgate.yml"), dir.path().join("page.html"));
+    fs::write(&page, "one").unwrap();
+    fs::write(&file, answering("-").replace("body: \"-\"", "status: 503, page: ./page.html")).unwrap();
+    let program = Program::start(&file, |_| {});
+    program.answers("one");
+    fs::write(&page, "two").unwrap();
+    program.answers("two");
+    // Without the page, the configuration in force stays.
+    fs::remove_file(&page).unwrap();
+    program.says("the file `./page.html` cannot be read");
+    program.answers("two");
+    fs::write(&page, "three").unwrap();
+    program.answers("three");
+}
+
+#[test]
 fn the_folder_that_goes_and_comes_back() {
     let dir = tempfile::tempdir().unwrap();
     let folder = dir.path().join("conf");

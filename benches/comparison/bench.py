@@ -49,7 +49,7 @@ class Bench:
         workers = len(machine.cores()) if case.all_cores else 1
         ports = self.upstreams[case.all_cores][0][:case.targets]
         return peers.Setting(self.folder, ports, workers, hosts=hosts, encrypted=case.encrypted, same_headers=self.options.same_headers,
-                             serves_files=case.needs == "files",
+                             serves_files=case.needs == "files", policy=case.needs,
                              files_max=self.files_max)
 
     def start(self, peer, case, setting, limit=None):

@@ -25,6 +25,28 @@ NGINX_STREAM = Path("/usr/lib/nginx/modules/ngx_stream_module.so")
 FILES = {"1k": 1024, "4k": 4096, "64k": 64 * 1024, "1m": 1024 * 1024, "10m": 10_000_000, "chunked.html": 8 * 1024}
 
 
+# The policies that are measured, as each program writes them. The limit is above what any program reaches.
+POLICIES = {
+    "headers": {
+        "smolgate": ", headers: { request: { set: { X-One: 1, X-Two: 2 }, remove: X-Away }, "
+                    "response: { set: { X-One: 1, X-Two: 2 }, remove: X-Away } }",
+        "nginx": "proxy_set_header X-One 1; proxy_set_header X-Two 2; proxy_set_header X-Away \"\";\n"
+                 "    add_header X-One 1; add_header X-Two 2; proxy_hide_header X-Away;",
+        "haproxy": "    http-request set-header X-One 1\n    http-request set-header X-Two 2\n"
+                   "    http-request del-header X-Away\n    http-response set-header X-One 1\n"
+                   "    http-response set-header X-Two 2\n    http-response del-header X-Away",
+    },
+    "rate_limit": {
+        "smolgate": ", rate_limit: 1000000/1s",
+        "nginx": "limit_req_zone $binary_remote_addr zone=clients:1m rate=1000000r/s;\n"
+                 "    limit_req zone=clients burst=1000000 nodelay;",
+        "haproxy": "    stick-table type ip size 64k expire 10s store http_req_rate(1s)\n"
+                   "    http-request track-sc0 src\n"
+                   "    http-request deny deny_status 429 if { sc_http_req_rate(0) gt 1000000 }",
+    },
+}
+
+
 @dataclass
 class Setting:
     """The settings of a peer."""
@@ -42,6 +64,8 @@ class Setting:
     same_headers: bool = False
     # Whether it serves the files of the upstream by itself.
     serves_files: bool = False
+    # The ability that a case is about. Those of POLICIES are lines of the configuration.
+    policy: str = ""
     files_max: int = 20000
     http_port: int = field(default_factory=machine.free_port)
     tcp_port: int = field(default_factory=machine.free_port)
@@ -72,6 +96,10 @@ class Setting:
         """`text` for each target, with its port for `@`."""
         return [text.replace("@", str(port)) for port in self.upstream_ports]
 
+    def policy_of(self, program):
+        """The lines of the policy that is measured, if there is one."""
+        return POLICIES.get(self.policy, {}).get(program, "")
+
     def names(self):
         return [f"host-{number}.example.test" for number in range(self.hosts)]
 
@@ -95,7 +123,7 @@ class Peer:
     environment: callable = lambda setting: {}
     # The value of `$tls` if it terminates TLS.
     tls: str = ""
-    # Its abilities: "http", "tcp", "tls", "hosts", "balance", "reload", "files".
+    # Its abilities: "http", "tcp", "tls", "hosts", "balance", "reload", "files", and those of POLICIES.
     abilities: frozenset = frozenset({"http", "tcp", "tls"})
     # Makes it read its configuration again. Returns true if it has waited for the end.
     reload: callable = None
@@ -142,6 +170,7 @@ def files_folder(setting):
 def smolgate_values(setting):
     files = lambda _: f'  - files: "{files_folder(setting)}"'
     return {"rules": files if setting.serves_files else smolgate_rules,
+            "policy": setting.policy_of("smolgate"),
             "targets": ", ".join(setting.targets('"http://127.0.0.1:@"'))}
 
 
@@ -198,11 +227,12 @@ def nginx_values(setting):
         "load_modules": f"load_module {NGINX_STREAM};" if NGINX_STREAM.exists() else "",
         "stream": tcp if NGINX_STREAM.exists() else "",
         "same_headers": headers if setting.same_headers else "",
+        "policy": setting.policy_of("nginx"),
     }
 
 
 def nginx_abilities():
-    return frozenset({"http", "tls", "hosts", "balance", "reload", "files"} | ({"tcp"} if NGINX_STREAM.exists() else set()))
+    return frozenset({"http", "tls", "hosts", "balance", "reload", "files", *POLICIES} | ({"tcp"} if NGINX_STREAM.exists() else set()))
 
 
 def haproxy_values(setting):
@@ -220,7 +250,8 @@ def haproxy_values(setting):
                "    http-request set-header X-Real-IP %[src]\n"
                "    http-request set-header Forwarded for=%[src];host=%[req.hdr(host)];proto=http")
     servers = "\n    ".join(setting.targets("server at@ 127.0.0.1:@"))
-    return {"rules": rules, "servers": servers, "same_headers": headers if setting.same_headers else ""}
+    return {"rules": rules, "servers": servers, "same_headers": headers if setting.same_headers else "",
+            "policy": setting.policy_of("haproxy")}
 
 
 def caddy_values(setting):
@@ -283,7 +314,8 @@ PEERS = [
          values=smolgate_values,
          tls=', tls: { certificates: { cert: "$folder/tls.crt", key: "$folder/tls.key" }, '
              'default_certificate: { cert: "$folder/tls.crt", key: "$folder/tls.key" } }',
-         abilities=frozenset({"http", "tcp", "tls", "hosts", "balance", "reload", "files"}), reload=smolgate_reload,
+         abilities=frozenset({"http", "tcp", "tls", "hosts", "balance", "reload", "files", *POLICIES}),
+         reload=smolgate_reload,
          worker_threads="worker-"),
     Peer("forwarder", "forwarder", (), "", "",
          lambda setting, _: (setting.http_port, setting.tcp_port, setting.upstream_port, setting.workers),
@@ -297,7 +329,7 @@ PEERS = [
          # A reload needs a second process, which costs memory.
          lambda setting, config: ("-db", *(["-W"] if setting.hosts else []), "-f", config),
          values=haproxy_values, tls=" ssl crt $folder/tls.pem",
-         abilities=frozenset({"http", "tcp", "tls", "hosts", "balance", "reload"}),
+         abilities=frozenset({"http", "tcp", "tls", "hosts", "balance", "reload", *POLICIES}),
          reload=signal_reload(signal.SIGUSR2)),
     Peer("caddy", "caddy", ("version",), r"v?(\d\S+)", "Caddyfile",
          lambda setting, config: ("run", "--adapter", "caddyfile", "--config", config),

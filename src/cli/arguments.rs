@@ -10,7 +10,7 @@ use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use super::demo::DemoVerb;
-use super::files::{Files, default_files, formats};
+use super::files::{Files, default_files, formats, lone_file};
 use super::logging::Logging;
 use super::serve::ServeVerb;
 use crate::config::Format;
@@ -46,6 +46,7 @@ pub struct Running {
 #[derive(Debug, Subcommand)]
 pub enum Verb {
     /// Run the gate (the default)
+    #[command(alias = "start")]
     Run(Running),
     /// Check the configuration and say everything that is wrong with it
     #[command(visible_alias = "validate")]
@@ -212,7 +213,7 @@ pub(super) fn command() -> clap::Command {
 }
 
 fn from(arguments: impl IntoIterator<Item = OsString>) -> Result<Verb, clap::Error> {
-    let CommandLine { run, test, verb } = CommandLine::try_parse_from(arguments).map_err(with_tip)?;
+    let CommandLine { run, test, verb } = parsed(arguments.into_iter().collect()).map_err(with_tip)?;
     let mut verb = match (test, verb) {
         (false, None) => return Ok(Verb::Run(run)),
         (true, None) => Verb::Check(Files::default()),
@@ -234,6 +235,16 @@ fn from(arguments: impl IntoIterator<Item = OsString>) -> Result<Verb, clap::Err
         }
     }
     Ok(verb)
+}
+
+/// Parses a command line. A file that stands by itself is one of the configuration, as behind `-c`.
+fn parsed(mut words: Vec<OsString>) -> Result<CommandLine, clap::Error> {
+    loop {
+        match CommandLine::try_parse_from(&words) {
+            Err(error) => words.insert(lone_file(&error, &words).ok_or(error)?, "-c".into()),
+            line => return line,
+        }
+    }
 }
 
 impl Verb {
@@ -283,10 +294,10 @@ fn after_help() -> String {
     )
 }
 
-/// Adds a tip to the error about a file without `-c`, which other programs accept.
 /// Proxies whose files have a section in docs/migrate.md and no value of `--from`.
 const UNTRANSLATED: [&str; 5] = ["nginx", "haproxy", "envoy", "apache", "caddyfile"];
 
+/// Adds a tip to the error about files of such a proxy.
 fn with_tip(mut error: clap::Error) -> clap::Error {
     if let Some(ContextValue::String(text)) = error.get(ContextKind::InvalidValue)
         && UNTRANSLATED.contains(&text.to_lowercase().as_str())
@@ -295,15 +306,6 @@ fn with_tip(mut error: clap::Error) -> clap::Error {
             "its files are not translated; docs/migrate.md of the project shows them and ours side by side";
         error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
         error.remove(ContextKind::SuggestedValue);
-    }
-    let unknown = [ContextKind::InvalidArg, ContextKind::InvalidSubcommand].map(|kind| error.get(kind));
-    let file = unknown.into_iter().flatten().find_map(|value| match value {
-        ContextValue::String(text) if [".yml", ".yaml"].iter().any(|end| text.ends_with(end)) => Some(text),
-        _ => None,
-    });
-    if let Some(file) = file {
-        let tip = format!("a configuration is named with -c: -c {file}").into();
-        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
     }
     error
 }
@@ -344,17 +346,6 @@ mod tests {
             let mut verb = words(line).unwrap();
             assert_eq!(verb.files().unwrap().files, [PathBuf::from("a"), PathBuf::from("b")], "{line}");
         }
-    }
-
-    #[test]
-    fn a_file_without_its_option_is_told_what_is_missing() {
-        for line in ["check a.yml", "a.yml", "routes -c b.yml a.yaml", "validate conf.d/a.yml"] {
-            let told = words(line).unwrap_err().to_string();
-            let file = line.split(' ').next_back().unwrap();
-            assert!(told.contains(&format!("tip: a configuration is named with -c: -c {file}")), "{told}");
-        }
-        let told = words("check other").unwrap_err().to_string();
-        assert!(!told.contains("-c other"), "{told}");
     }
 
     #[test]

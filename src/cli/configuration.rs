@@ -1,5 +1,6 @@
 //! Finds and reads the configuration.
 
+use std::collections::HashSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -131,8 +132,8 @@ fn find(
     exists: impl Fn(&Path) -> bool,
 ) -> Result<Files, String> {
     let variable = |name| environment(name).filter(|value| !value.is_empty()).map(PathBuf::from);
-    let mut files =
-        Files { config: written.files.clone(), named: written.named.0.clone(), format: written.format };
+    let Arguments { files, named, format, mode, bind } = written.clone();
+    let mut files = Files { config: files, named: named.0, format, mode, bind };
     if files.config.is_empty() {
         files.config.extend(variable("CONFIG_FILE"));
     }
@@ -142,14 +143,25 @@ fn find(
             files.named.extend(file.map(|file| (format, file)));
         }
     }
+    // The image of go-proxy names its file, and the command that starts it does so again.
+    let mut seen = HashSet::new();
+    files.config.retain(|file| seen.insert(file.clone()));
     if files.config.is_empty() && files.named.is_empty() {
-        let (format, file) = default(&variable, exists).ok_or_else(missing)?;
-        match Format::options().find(|(known, ..)| *known == format) {
-            Some(_) => files.named.push((format, HERE.into())),
-            None => files.config.push(file.into()),
+        match default(&variable, &exists) {
+            Some((format, _)) if Format::options().any(|(known, ..)| known == format) => {
+                files.named.push((format, HERE.into()));
+            }
+            Some((_, file)) => files.config.push(file.into()),
+            None => files.config.push(common(exists).ok_or_else(missing)?.into()),
         }
     }
     Ok(files)
+}
+
+/// The first file that exists of those with names that other programs have too, if a key tells that it is one of ours.
+fn common(exists: impl Fn(&Path) -> bool) -> Option<&'static str> {
+    let is_ours = |file: &&str| exists(Path::new(file)) && config::is_known(Path::new(file), &DiskInputs);
+    Format::common_files().find(is_ours)
 }
 
 /// The working directory. An option that is given a folder takes the default files of its format in it.

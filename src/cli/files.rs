@@ -1,11 +1,15 @@
 //! The arguments that name files of the configuration.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::builder::{PossibleValue, PossibleValuesParser, TypedValueParser};
+use clap::error::{ContextKind, ContextValue};
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches, value_parser};
 
 use crate::config::Format;
+use crate::config::plan::Bind;
+use crate::config::values::target;
 
 /// The files of the configuration.
 #[derive(Args, Clone, Debug, Default)]
@@ -19,12 +23,27 @@ pub struct Files {
     /// Format of the files of -c, instead of telling it by their keys
     #[arg(long, value_name = "KIND", value_parser = formats())]
     pub format: Option<Format>,
+    /// Mode of a file that has modes, in the place of that in the file
+    #[arg(long, value_name = "MODE", value_parser = MODES)]
+    pub mode: Option<String>,
+    /// Address of the listener `http`, in the place of that in the files
+    #[arg(long, value_name = "ADDRESS", value_parser = bind)]
+    pub bind: Option<Bind>,
 }
+
+/// Parses an address to listen on.
+fn bind(text: &str) -> Result<Bind, String> {
+    target::bind(text).map_err(|error| format!("it {}; {}", error.problem, error.hint.unwrap_or_default()))
+}
+
+/// The modes, and short words for them.
+const MODES: [&str; 4] = ["lb", "gateway", "load_balancer", "api_gateway"];
 
 impl Files {
     /// Whether no argument was given.
     pub(super) fn is_empty(&self) -> bool {
-        self.files.is_empty() && self.named.0.is_empty() && self.format.is_none()
+        let Files { files, named, format, mode, bind } = self;
+        files.is_empty() && named.0.is_empty() && format.is_none() && mode.is_none() && bind.is_none()
     }
 
     /// Puts the arguments before the verb in front of those behind it.
@@ -32,7 +51,20 @@ impl Files {
         self.files.splice(..0, before.files);
         self.named.0.splice(..0, before.named.0);
         self.format = self.format.or(before.format);
+        self.mode = self.mode.take().or(before.mode);
+        self.bind = self.bind.or(before.bind);
     }
+}
+
+/// The place of a file that stands by itself, at which this error came up.
+pub(super) fn lone_file(error: &clap::Error, words: &[OsString]) -> Option<usize> {
+    let unknown = [ContextKind::InvalidArg, ContextKind::InvalidSubcommand].map(|kind| error.get(kind));
+    let file = unknown.into_iter().flatten().find_map(|value| match value {
+        ContextValue::String(text) if [".yml", ".yaml"].iter().any(|end| text.ends_with(end)) => Some(text),
+        _ => None,
+    })?;
+    let is_named = |word: &OsString| ["-c", "--config"].iter().any(|option| word == option);
+    (1..words.len()).find(|at| words[*at] == **file && !is_named(&words[at - 1]))
 }
 
 /// Parses the name of a format.
@@ -81,7 +113,12 @@ pub(super) fn default_files() -> String {
         .map(|(option, variable)| format!("Without {option}, ${variable} names the files.\n"))
         .collect();
     let files: Vec<&str> = Format::default_files().map(|(_, file)| file).collect();
-    format!("{variables}If no file is named, it is the first that exists of {}.", files.join(", "))
+    let common: Vec<&str> = Format::common_files().collect();
+    format!(
+        "{variables}If no file is named, it is the first that exists of {}, or of {} with a key of a configuration.",
+        files.join(", "),
+        common.join(", ")
+    )
 }
 
 #[cfg(test)]
@@ -100,6 +137,26 @@ mod tests {
                 assert_eq!(named[..], ["a", "b"].map(|file| (format, Path::new(file).to_owned())), "{line}");
             }
             assert!(words(&format!("--{name} a version")).is_err());
+        }
+    }
+
+    #[test]
+    fn a_file_that_stands_by_itself_is_one_of_the_configuration() {
+        for (line, files) in [
+            ("a.yml", &["a.yml"][..]),
+            ("check a.yml", &["a.yml"]),
+            ("a.yml check", &["a.yml"]),
+            ("routes -c b.yml a.yaml", &["b.yml", "a.yaml"]),
+            ("validate conf.d/a.yml b.yml", &["conf.d/a.yml", "b.yml"]),
+            ("run -c a.yml a.yml", &["a.yml", "a.yml"]),
+            ("explain http://a/ a.yml", &["a.yml"]),
+            ("--config a.yml a.yml", &["a.yml", "a.yml"]),
+        ] {
+            let named: Vec<PathBuf> = files.iter().map(PathBuf::from).collect();
+            assert_eq!(words(line).unwrap().files().unwrap().files, named, "{line}");
+        }
+        for line in ["check other", "version a.yml", "chekc", "check --none a.yml"] {
+            assert!(words(line).is_err(), "{line}");
         }
     }
 

@@ -1,4 +1,4 @@
-//! Warnings about a valid plan that probably does not mean what it says.
+//! Warnings about a valid plan that probably does not mean what it says, and errors that only the whole of it shows.
 
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -8,11 +8,12 @@ use super::decode::SAMPLE;
 use super::diagnostics::Report;
 use super::lowering::{ListenerSpans, Lowered};
 use super::plan::{
-    Auth, Bind, HostPattern, InternalBind, Listener, Matcher, Plan, Protocol, RateKey, Rule, TargetHost,
+    Auth, Bind, HostPattern, InternalBind, Listener, Matcher, Plan, Protocol, RateKey, Rule, Target,
+    TargetHost,
 };
 
 /// Checks the whole plan.
-pub(crate) fn warn(lowered: &Lowered, report: &mut Report) {
+pub(crate) fn check(lowered: &Lowered, report: &mut Report) {
     if lowered.plan.listeners.is_empty() {
         let hint = format!("add for example `{SAMPLE}`");
         report.warning(None, "there is no listener: nothing will be served", hint);
@@ -36,12 +37,59 @@ pub(crate) fn warn(lowered: &Lowered, report: &mut Report) {
         if http.redirect_to_https.is_none() {
             unredirected(&http.rules, spans, report);
         }
+        without_page(&http.rules, spans, report);
         shadowed(&http.rules, spans, report);
         if listener.tls.is_some() {
             hidden(&http.rules, spans, report);
         }
     }
     circular(lowered, report);
+    asking_itself(lowered, report);
+}
+
+/// Reports rules whose server is behind the same question: the gate would ask itself, again and again. A rule with
+/// conditions may take the question or not, so the rules behind it count.
+fn asking_itself(lowered: &Lowered, report: &mut Report) {
+    let plan = &lowered.plan;
+    for (listener, spans) in plan.listeners.iter().zip(&lowered.spans) {
+        for (rule, span) in listener.rules().iter().zip(&spans.rules) {
+            let auth = rule.policies.as_ref().and_then(|policies| policies.auth.as_deref());
+            let Some(auth @ Auth::Server(server)) = auth else { continue };
+            let targets = &plan.upstreams[server.upstream.0.0].targets;
+            let takers = targets.iter().filter_map(|target| taker(plan, target, server.path()));
+            let asks_too = |taker: &&Rule| {
+                taker.policies.as_ref().and_then(|policies| policies.auth.as_deref()) == Some(auth)
+            };
+            if let Some(taker) = takers.into_iter().find(asks_too) {
+                let message =
+                    format!("the rule `{}` asks a server behind this gate, which asks it again", rule.name);
+                let hint = format!(
+                    "`{}` ({}) takes the question: write a rule without `auth` for the server above it",
+                    taker.name, taker.origin
+                );
+                report.error_hint(*span, message, hint);
+            }
+        }
+    }
+}
+
+/// The rule of this gate that surely takes a GET for a path behind the base path of a target, if the target is this gate.
+fn taker<'p>(plan: &'p Plan, target: &Target, path: &str) -> Option<&'p Rule> {
+    let (host, whole) = (target.host.to_string(), format!("{}{path}", target.base_path));
+    let path = whole.split('?').next().filter(|path| !path.is_empty()).unwrap_or("/");
+    let names = |rule: &Rule| rule.hosts.iter().any(|pattern| pattern.matches(host.as_bytes()));
+    let is_here = |listener: &&Listener| {
+        let binds = listener.binds.iter().filter(|bind| bind.port() == target.port);
+        let is_named = listener.rules().iter().any(names);
+        binds.clone().any(|bind| is_named || leads_to(&target.host, *bind))
+    };
+    let takes = |rule: &&Rule| {
+        (rule.hosts.is_empty() || names(rule))
+            && rule.conditions.is_none()
+            && covers(&rule.methods, &["GET".into()])
+            && ancestors(path).any(|prefix| prefix == &*rule.path_prefix)
+    };
+    plan.listeners.iter().filter(is_here).find_map(|listener| listener.rules().iter().find(takes))
 }
 
 /// Warns about targets at which the gate itself listens. Other names and addresses of the machine are not known
@@ -150,6 +198,17 @@ fn without_users(rules: &[Rule], spans: &ListenerSpans, report: &mut Report) {
                 "add `auth`, and `auth: { jwt }` for claims; else `else` counts",
             );
         }
+    }
+}
+
+/// Warns about `intercept` without a page that could stand in for an answer.
+fn without_page(rules: &[Rule], spans: &ListenerSpans, report: &mut Report) {
+    let shows_nothing = |rule: &Rule| {
+        rule.policies.as_ref().is_some_and(|all| all.intercept.is_some() && all.pages.is_none())
+    };
+    for (_, span) in rules.iter().zip(&spans.rules).filter(|(rule, _)| shows_nothing(rule)) {
+        let message = "`intercept` changes nothing: this rule has no `pages`";
+        report.warning(Some(*span), message, "add for example `pages: { 5xx: FILE }`");
     }
 }
 

@@ -12,7 +12,7 @@ use super::dialects::{ConfigFile, DIALECTS, Format};
 use super::foreign;
 use super::inputs::Inputs;
 use super::lowering;
-use super::plan::Plan;
+use super::plan::{Bind, Plan};
 use super::source::Source;
 use super::sources::{SourceFiles, TracedInputs};
 use super::syntax::{Value, yaml};
@@ -39,6 +39,10 @@ pub struct Files {
     pub named: Vec<(Format, PathBuf)>,
     /// The format of `config`, if it is not to be told by the keys.
     pub format: Option<Format>,
+    /// The mode in the place of that of a file with modes.
+    pub mode: Option<String>,
+    /// The address of the listener `http` in the place of that in the files.
+    pub bind: Option<Bind>,
 }
 
 /// Reads, merges and checks files of any kind, as [`Files::config`].
@@ -64,9 +68,19 @@ pub fn load_files(files: &Files, inputs: &dyn Inputs) -> Result<Loaded, Diagnost
 fn load_traced(written: &Files, inputs: &dyn Inputs) -> Result<Loaded, Diagnostics> {
     let mut report = Report::default();
     let mut source = Source::default();
+    source.mode = written.mode.clone();
     let files = read_sets(written, inputs, &mut report);
     for (dialect, files) in DIALECTS.iter().zip(files) {
         (dialect.read)(files, &mut source, inputs, &mut report);
+    }
+    if source.mode.is_some() {
+        report.error_without_place("--mode means nothing here: no file has modes", Some("leave it out"));
+    }
+    if let Some(bind) = written.bind
+        && !source.bind_http(bind)
+    {
+        let hint = "name it so, or leave --bind out and edit the file";
+        report.error_without_place("--bind means nothing here: no listener is named `http`", Some(hint));
     }
     environment::warn_of_misspelt(inputs, &mut report);
     let lowered = lowering::lower(source, inputs, &mut report);
@@ -74,8 +88,17 @@ fn load_traced(written: &Files, inputs: &dyn Inputs) -> Result<Loaded, Diagnosti
         return Err(report.finish());
     }
     // Check only a plan without errors, because an error often causes such a warning.
-    checks::warn(&lowered, &mut report);
+    checks::check(&lowered, &mut report);
+    if report.has_errors() {
+        return Err(report.finish());
+    }
     Ok(Loaded { plan: lowered.plan, warnings: report.finish().into_vec(), sources: SourceFiles::default() })
+}
+
+/// Whether a file is one of a configuration, by its keys.
+pub fn is_known(path: &Path, inputs: &dyn Inputs) -> bool {
+    let file = read_file(path.into(), inputs, &mut Report::default());
+    file.is_some_and(|file| Format::knows(&file.tree.root))
 }
 
 /// The gate that the files describe, if they say how to start one, and if this is not its environment already.
@@ -119,10 +142,10 @@ pub(super) fn read_sets(
     let configured = expand_folders(&written.config, inputs, report);
     let mut is_empty = !configured.is_empty() && written.named.is_empty();
     for path in configured {
-        if let Some(file) = read_file(path, inputs, report) {
+        if let Some(mut file) = read_file(path, inputs, report) {
             is_empty &= matches!(file.tree.root.value, Value::Null);
             let format = written.format.unwrap_or_else(|| Format::of(&file.tree.root));
-            format.report_native_keys(&file.tree.root, report);
+            format.refuse_other_keys(&mut file.tree.root, report);
             let Format(dialect) = format;
             files[dialect].push(vec![file]);
         }
@@ -138,9 +161,9 @@ pub(super) fn read_sets(
             let files = &mut files[*dialect];
             let is_new = |path: &PathBuf| !files.iter().flatten().any(|known| known.path == *path);
             let new: Vec<PathBuf> = paths.into_iter().filter(is_new).collect();
-            let new: Vec<ConfigFile> =
+            let mut new: Vec<ConfigFile> =
                 new.into_iter().filter_map(|path| read_file(path, inputs, report)).collect();
-            new.iter().for_each(|file| format.report_native_keys(&file.tree.root, report));
+            new.iter_mut().for_each(|file| format.refuse_other_keys(&mut file.tree.root, report));
             files.push(new);
         }
     }

@@ -53,7 +53,7 @@ pub use diagnostics::{Diagnostic, Diagnostics, Severity};
 pub use dialects::{FileOption, Format};
 pub use inputs::{Inputs, MemoryInputs};
 pub use internal_api::internal_api;
-pub use loader::{Files, Loaded, adapt_foreign, described_gate, load, load_files};
+pub use loader::{Files, Loaded, adapt_foreign, described_gate, is_known, load, load_files};
 pub use sources::{Content, SourceFiles};
 pub use syntax::Excerpts;
 pub use syntax::yaml::TEXT_BYTES_MAX;

@@ -62,10 +62,11 @@ fn write_listener(out: &mut Yaml, listener: &Listener, plan: &Plan) {
         write_tls(out, tls);
     }
     match protocol {
-        Protocol::Tcp(Pass { upstream, send_proxy_protocol, idle_timeout }) => {
+        Protocol::Tcp(Pass { upstream, send_proxy_protocol, idle_timeout, speed }) => {
             out.line(2, "upstream", quote(&plan.upstreams[upstream.0].name));
             write_proxy_protocol(out, 2, *send_proxy_protocol);
             out.line(2, "idle_timeout", show_duration(*idle_timeout));
+            speed.iter().for_each(|speed| out.line(2, "speed", speed));
         }
         Protocol::Http(http) => write_http(out, http, plan),
     }
@@ -111,8 +112,15 @@ fn write_client_auth(auth: &ClientAuth) -> String {
 }
 
 fn write_http(out: &mut Yaml, http: &HttpListener, plan: &Plan) {
-    let HttpListener { rules, settings, trusted_proxies, client_gone, redirect_to_https, max_requests } =
-        http;
+    let HttpListener {
+        rules,
+        settings,
+        trusted_proxies,
+        client_gone,
+        redirect_to_https,
+        max_requests,
+        pages,
+    } = http;
     out.settings(2, settings.lines());
     if !trusted_proxies.is_empty() {
         out.line(2, "trusted_proxies", list(trusted_proxies.iter()));
@@ -125,6 +133,9 @@ fn write_http(out: &mut Yaml, http: &HttpListener, plan: &Plan) {
     }
     if let Some(limit) = max_requests {
         out.line(2, "max_requests", limit);
+    }
+    if let Some(pages) = pages {
+        out.line(2, "pages", pages);
     }
     out.list(2, "rules", rules, |out, rule| write_rule(out, rule, plan));
 }
@@ -173,22 +184,26 @@ fn write_rule(out: &mut Yaml, rule: &Rule, plan: &Plan) {
         Action::Redirect(Redirect { to, status }) => {
             out.line(4, "redirect", format_args!("{{ to: {}, status: {status} }}", quote(&to.to_string())));
         }
-        Action::Pass(Pass { upstream, send_proxy_protocol, idle_timeout }) => {
+        Action::Pass(Pass { upstream, send_proxy_protocol, idle_timeout, speed }) => {
             let upstream = quote(&plan.upstreams[upstream.0].name);
             out.line(4, "pass", format_args!("{{ upstream: {upstream} }}"));
             write_proxy_protocol(out, 4, *send_proxy_protocol);
             out.line(4, "tunnel_timeout", show_duration(*idle_timeout));
+            speed.iter().for_each(|speed| out.line(4, "speed", speed));
         }
         Action::Files(files) => write_files(out, files),
         Action::Drop => out.line(4, "drop", true),
-        Action::Respond(Respond { status, headers, body }) => {
+        Action::Respond(Respond { status, headers, body, page }) => {
             out.open(4, "respond");
             out.line(5, "status", status);
             if !headers.is_empty() {
                 out.open(5, "headers");
                 write_headers(out, 6, headers);
             }
-            out.line(5, "body", quote(&body.to_string()));
+            match page {
+                Some(page) => out.line(5, "page", path(&page.path)),
+                None => out.line(5, "body", quote(&body.to_string())),
+            }
         }
     }
 }

@@ -197,7 +197,7 @@ impl GateState {
     ) {
         // Before the first request: the limits of a new upstream are those of none.
         let before = self.current();
-        generation.upstream_table.set_limits(before.as_ref().map(|before| &before.upstream_table));
+        generation.upstream_table.begin_to_serve(before.as_ref().map(|before| &before.upstream_table));
         let (handle, returned) = GenerationHandle::new(generation.clone());
         smol::spawn(self.background.clone().drop_when_unused(generation.clone(), returned)).detach();
         for workers in all_workers {

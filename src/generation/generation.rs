@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use crate::config::plan::{AmbiguousPaths, Listener, Matcher, Plan, Protocol, Rule, RuleIdentities};
 use crate::log::AccessLog;
-use crate::policy::{KeySets, ListenerPolicies};
+use crate::policy::{KeySets, ListenerPolicies, SharedSpeeds};
 use crate::routing::{Guards, RuleTable};
 use crate::tls::{Issued, Problem, Terminator, TicketKeys};
 use crate::upstream::{NameCache, UpstreamError, UpstreamTable};
@@ -24,6 +24,8 @@ pub struct Generation {
     pub policies: Vec<Option<ListenerPolicies>>,
     /// The keys of tokens that are fetched.
     pub key_sets: KeySets,
+    /// The speeds that connections share.
+    pub speeds: SharedSpeeds,
     /// One entry per listener, for tunnels whose rule may be gone.
     pub identities: Vec<RuleIdentities>,
     /// One table per listener with TLS: the rule for a server name, whatever else the rule asks for. `None`
@@ -65,8 +67,9 @@ impl Generation {
         };
         let guards = plan.listeners.iter().map(guards_of).collect();
         let key_sets = KeySets::of(&plan, before.map(|before| &before.key_sets));
-        let policies = |listener| listener_policies(listener, before, &key_sets);
-        let policies = plan.listeners.iter().map(policies).collect();
+        let speeds = SharedSpeeds::new(plan.speeds(), before.map(|before| &before.speeds));
+        let policies_of = |listener| listener_policies(listener, &speeds, &key_sets, before);
+        let policies = plan.listeners.iter().map(policies_of).collect();
         let identities = plan.listeners.iter().map(|listener| RuleIdentities::of(&plan, listener)).collect();
         let by_name = plan.listeners.iter().map(name_rules).collect();
         let upstream_table =
@@ -78,6 +81,7 @@ impl Generation {
             guards,
             policies,
             key_sets,
+            speeds,
             identities,
             names: by_name,
             terminators,
@@ -103,8 +107,9 @@ impl Generation {
 /// The policies of a listener's rules, with the counts of `before`.
 fn listener_policies(
     listener: &Listener,
-    before: Option<&Generation>,
+    speeds: &SharedSpeeds,
     key_sets: &KeySets,
+    before: Option<&Generation>,
 ) -> Option<ListenerPolicies> {
     let Protocol::Http(http) = &listener.protocol else { return None };
     let before = before.and_then(|before| {
@@ -112,7 +117,7 @@ fn listener_policies(
         let Protocol::Http(http) = &before.plan.listeners[index].protocol else { return None };
         Some((http, before.policies[index].as_ref()?))
     });
-    ListenerPolicies::build(http, before, key_sets)
+    ListenerPolicies::build(http, speeds, key_sets, before)
 }
 
 /// Builds the terminator of each listener, and lists problems with certificates. Blocks.

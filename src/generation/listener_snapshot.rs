@@ -12,7 +12,7 @@ use crate::config::plan::{Action, HttpListener, Listener, Pass, Protocol, Rule, 
 use crate::http::HostKey;
 use crate::log::AccessLog;
 use crate::metrics::{ListenerCounters, RuleCounters};
-use crate::policy::RulePolicies;
+use crate::policy::{ConnectionSpeed, Paces, RulePolicies};
 use crate::routing::RequestView;
 use crate::tls::{Admission, Terminator};
 use crate::worker::Worker;
@@ -132,6 +132,12 @@ impl ListenerSnapshot {
     /// The policies of the rule with that index. `None` if it has none.
     pub fn policies(&self, rule: usize) -> Option<&RulePolicies> {
         self.generation.policies[self.index].as_ref()?.of(rule)
+    }
+
+    /// The paces of a connection that is passed on. `None` if it has no speed.
+    pub fn paces(&self, pass: &Pass, connection: &ConnectionSpeed) -> Option<Paces> {
+        let speed = pass.speed.as_ref()?;
+        Some(self.generation.speeds.limit(speed).paces(connection))
     }
 
     /// The access log, if there is one, unless the rule with this index has no lines in it.

@@ -123,6 +123,8 @@ struct PassView<'a> {
     targets: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     send_proxy_protocol: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    speed: Option<String>,
 }
 
 fn is_false(flag: &bool) -> bool {
@@ -274,7 +276,9 @@ fn action_view<'a>(plan: &'a Plan, action: &'a Action) -> ActionView<'a> {
         Action::Redirect(Redirect { to, status }) => {
             ActionView::Redirect { to: to.to_string(), status: *status }
         }
-        Action::Respond(Respond { status, headers: _, body: _ }) => ActionView::Respond { status: *status },
+        Action::Respond(Respond { status, headers: _, body: _, page: _ }) => {
+            ActionView::Respond { status: *status }
+        }
         Action::Files(files) => ActionView::Files {
             root: files.root.display().to_string(),
             strip_path_prefix: files.strip_path_prefix,
@@ -285,10 +289,11 @@ fn action_view<'a>(plan: &'a Plan, action: &'a Action) -> ActionView<'a> {
 }
 
 fn pass_view<'a>(plan: &'a Plan, pass: &Pass) -> PassView<'a> {
-    let Pass { upstream, send_proxy_protocol, idle_timeout: _ } = pass;
+    let Pass { upstream, send_proxy_protocol, idle_timeout: _, speed } = pass;
     let (upstream, targets) = upstream_view(plan, *upstream);
     let send_proxy_protocol = send_proxy_protocol.map(ProxyProtocol::word);
-    PassView { upstream, targets, send_proxy_protocol }
+    let speed = speed.as_ref().map(ToString::to_string);
+    PassView { upstream, targets, send_proxy_protocol, speed }
 }
 
 fn upstream_view(plan: &Plan, id: UpstreamId) -> (&str, Vec<String>) {

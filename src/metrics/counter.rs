@@ -96,6 +96,7 @@ pub struct WaitCounters {
     /// Not 0 once requests may wait.
     pub(in crate::metrics) used: Counter,
     pub(in crate::metrics) begun: Counter,
+    pub(in crate::metrics) left: Counter,
     /// By [`WaitEnd`].
     pub(in crate::metrics) ended: [Counter; 3],
     pub(in crate::metrics) refused: Counter,
@@ -107,12 +108,17 @@ impl WaitCounters {
         self.used.add(u64::from(is_used));
     }
 
-    /// Counts a request that waits.
+    /// Counts a request that waits now.
     pub fn begin(&self) {
         self.begun.add(1);
     }
 
-    /// Counts the end of a wait.
+    /// Counts a request that waits no longer. It may wait again.
+    pub fn leave(&self) {
+        self.left.add(1);
+    }
+
+    /// Counts the result for a request, after its last wait.
     pub fn end(&self, end: WaitEnd) {
         self.ended[end as usize].add(1);
     }

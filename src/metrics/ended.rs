@@ -89,7 +89,7 @@ impl ListenerCounters {
 
 impl UpstreamCounters {
     fn add(&self, ended: &Self) {
-        let Self { opened, reused, failed, retries, waits, holds, response } = ended;
+        let Self { opened, reused, failed, retries, waits, holds, response, mirrored } = ended;
         self.opened.add(opened.get());
         self.reused.add(reused.get());
         self.failed.add(failed.get());
@@ -97,6 +97,8 @@ impl UpstreamCounters {
         self.waits.add(waits);
         self.holds.add(holds);
         self.response.add(response);
+        self.mirrored.sent.add(mirrored.sent.get());
+        self.mirrored.dropped.add(mirrored.dropped.get());
     }
 }
 
@@ -109,10 +111,11 @@ impl Histogram {
 
 impl WaitCounters {
     fn add(&self, ended: &Self) {
-        let Self { used, begun, ended: ends, refused } = ended;
+        let Self { used, begun, left, ended: ends, refused } = ended;
         self.used.add(used.get());
-        // First `begun`, so that `ended` is never the larger one.
+        // First `begun`, so that `left` is never the larger one.
         self.begun.add(begun.get());
+        self.left.add(left.get());
         self.ended.iter().zip(ends).for_each(|(sum, count)| sum.add(count.get()));
         self.refused.add(refused.get());
     }
@@ -126,6 +129,7 @@ fn add_each(sums: &[Counter], counts: &[Counter]) {
 mod tests {
     use std::time::Duration;
 
+    use super::super::series::MirrorCounters;
     use super::super::{Counters, Handshake, ListenerCounters, TUNNEL_ENDS, UpstreamCounters, WaitEnd};
     use crate::reason::Reason;
 
@@ -159,14 +163,23 @@ mod tests {
             web.duration.observe(Duration::from_millis(3));
             worker.listener(&"web".into(), "tcp").opened.add(1);
             let upstream = worker.upstream(&"api".into());
-            let UpstreamCounters { opened, reused, failed, retries: [made, refused], waits, holds, response } =
-                &*upstream;
-            for count in [opened, reused, failed, made, refused] {
+            let UpstreamCounters {
+                opened,
+                reused,
+                failed,
+                retries: [made, refused],
+                waits,
+                holds,
+                response,
+                mirrored: MirrorCounters { sent, dropped },
+            } = &*upstream;
+            for count in [opened, reused, failed, made, refused, sent, dropped] {
                 count.add(3);
             }
             for wait in [waits, holds] {
                 wait.is_used(true);
                 wait.begin();
+                wait.leave();
                 wait.end(WaitEnd::TimedOut);
                 wait.refuse();
             }

@@ -133,6 +133,17 @@ pub struct UpstreamCounters {
     pub holds: WaitCounters,
     /// Times from the end of a request to the head of its response.
     pub response: Histogram,
+    /// Copies of requests.
+    pub mirrored: MirrorCounters,
+}
+
+/// Counters of copies of requests.
+#[derive(Debug, Default)]
+pub struct MirrorCounters {
+    /// Copies that were sent.
+    pub sent: Counter,
+    /// Copies that were dropped.
+    pub dropped: Counter,
 }
 
 /// Counters of an endpoint.

@@ -1,8 +1,11 @@
 //! How a rule knows its users.
 
 use std::sync::Arc;
+use std::time::Instant;
 
+use super::answers::{AnswerCache, AnswerKey};
 use super::basic::{BasicAuth, PasswordCheck};
+use super::cors::requested_method;
 use super::jwt::{KeySets, TokenAuth};
 use super::request::PolicyRequest;
 use super::state::PolicyState;
@@ -17,7 +20,13 @@ pub(super) enum Authenticator {
     /// By tokens.
     Token(TokenAuth),
     /// By a server.
-    Server(Arc<Auth>),
+    Server(AskedServer),
+}
+
+/// A server that is asked, and its answers that are remembered.
+pub(super) struct AskedServer {
+    auth: Arc<Auth>,
+    answers: Option<Arc<AnswerCache>>,
 }
 
 /// A question that has to be answered before the user is known.
@@ -31,34 +40,52 @@ pub enum AuthQuestion {
 }
 
 /// A question for a server.
-pub struct AuthServerQuestion(Arc<Auth>);
+pub struct AuthServerQuestion {
+    auth: Arc<Auth>,
+    /// The place for the answer, and its key there.
+    remembered: Option<(Arc<AnswerCache>, AnswerKey)>,
+}
 
 impl AuthServerQuestion {
     /// The server.
     pub fn server(&self) -> Option<&AuthServer> {
-        match &*self.0 {
+        match &*self.auth {
             Auth::Server(server) => Some(server),
             Auth::Basic(_) | Auth::Jwt(_) => None,
         }
     }
 
-    /// Records that the server lets the request in, with lines for the target and for the client.
-    pub fn let_in(&self, state: &mut PolicyState, request: &[u8], response: &[u8]) {
-        state.let_in(&self.0, request, response);
+    /// Records that the server lets the request in, with lines for the target and for the client. An answer with a line
+    /// for the client, which begins or renews a session, is for this request alone.
+    pub fn let_in(&self, state: &mut PolicyState, request: &[u8], response: &[u8], now: Instant) {
+        if let Some((answers, key)) = self.remembered.as_ref().filter(|_| response.is_empty()) {
+            answers.remember(*key, request, now);
+        }
+        state.let_in(&self.auth, request, response);
     }
 }
 
 impl Authenticator {
     /// The users. `before` are those until now. `keys` are the sets that are fetched.
-    pub(super) fn new(auth: &Arc<Auth>, before: Option<&Authenticator>, keys: &KeySets) -> Self {
-        let basic = before.and_then(|before| match before {
-            Authenticator::Basic(basic) => Some(basic),
-            Authenticator::Token(_) | Authenticator::Server(_) => None,
-        });
-        match &**auth {
-            Auth::Basic(_) => Self::Basic(BasicAuth::new(auth, basic)),
-            Auth::Jwt(jwt) => Self::Token(TokenAuth::new(auth, jwt, keys)),
-            Auth::Server(_) => Self::Server(auth.clone()),
+    pub(super) fn new(auth: &Arc<Auth>, keys: &KeySets, before: Option<&Authenticator>) -> Self {
+        match (&**auth, before) {
+            (Auth::Basic(_), Some(Authenticator::Basic(before))) => {
+                Self::Basic(BasicAuth::new(auth, Some(before)))
+            }
+            (Auth::Basic(_), _) => Self::Basic(BasicAuth::new(auth, None)),
+            (Auth::Jwt(jwt), _) => Self::Token(TokenAuth::new(auth, jwt, keys)),
+            (Auth::Server(server), before) => Self::Server(AskedServer::new(auth, server, before)),
+        }
+    }
+
+    /// Whether preflights are let in without a question.
+    fn lets_preflights_in(&self) -> bool {
+        match self {
+            Self::Basic(_) | Self::Token(_) => false,
+            Self::Server(AskedServer { auth, .. }) => match &**auth {
+                Auth::Server(server) => server.preflights,
+                Auth::Basic(_) | Auth::Jwt(_) => false,
+            },
         }
     }
 
@@ -74,7 +101,31 @@ impl Authenticator {
         match self {
             Self::Basic(basic) => Ok(basic.identify(request, state)?.map(AuthQuestion::Password)),
             Self::Token(token) => Ok(token.identify(request, state)?.map(AuthQuestion::Keys)),
-            Self::Server(auth) => Ok(Some(AuthQuestion::Server(AuthServerQuestion(auth.clone())))),
+            Self::Server(server) if self.lets_preflights_in() && requested_method(request.head).is_some() => {
+                state.let_in(&server.auth, b"", b"");
+                Ok(None)
+            }
+            Self::Server(server) => Ok(server.identify(request, state).map(AuthQuestion::Server)),
         }
+    }
+}
+
+impl AskedServer {
+    /// The server. Its answers until now hold, if nothing about it has changed.
+    fn new(auth: &Arc<Auth>, server: &AuthServer, before: Option<&Authenticator>) -> Self {
+        let known = before.and_then(|before| match before {
+            Authenticator::Server(before) if before.auth == *auth => before.answers.clone(),
+            _ => None,
+        });
+        Self { auth: auth.clone(), answers: known.or_else(|| AnswerCache::new(server.cache)) }
+    }
+
+    /// Lets a request in by an answer that still holds. The result is a question if there is none.
+    fn identify(&self, request: &PolicyRequest<'_>, state: &mut PolicyState) -> Option<AuthServerQuestion> {
+        let question = |remembered| AuthServerQuestion { auth: self.auth.clone(), remembered };
+        let Some(answers) = &self.answers else { return Some(question(None)) };
+        let key = answers.key(request);
+        let is_known = answers.recall(&key, request.now, |lines| state.let_in(&self.auth, lines, b""));
+        (!is_known).then(|| question(Some((answers.clone(), key))))
     }
 }

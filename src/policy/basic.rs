@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::concurrency::ConcurrencyLimit;
+use super::limits::ConcurrencyLimit;
 use super::request::PolicyRequest;
 use super::state::PolicyState;
 use crate::auth::{FingerprintKey, decode, is_right};

@@ -1,8 +1,9 @@
 //! The order of policies.
 
 use super::auth::AuthQuestion;
-use super::concurrency::ConcurrencyLimit;
 use super::cors::answers_preflight;
+use super::limits::ConcurrencyLimit;
+use super::mirror::Mirroring;
 use super::request::PolicyRequest;
 use super::rule::RulePolicies;
 use super::state::PolicyState;
@@ -12,6 +13,8 @@ use crate::reason::Reason;
 pub enum Outcome<'a> {
     /// The action of its rule.
     Act,
+    /// The action of its rule, and a copy of the request for another upstream.
+    Mirror(&'a Mirroring),
     /// It is a preflight, which is answered here.
     Preflight,
     /// Its user has to be found. Then it is checked again.
@@ -51,5 +54,12 @@ pub fn check<'a>(
         state.asks();
         return if full.may_wait() { Ok(Outcome::Wait(full)) } else { Err(Reason::RuleBusy) };
     }
-    Ok(Outcome::Act)
+    let mirror = policies.mirror.as_ref();
+    if let Some(speed) = &policies.speed {
+        state.pace(speed.paces(request.connection));
+    }
+    if policies.changes_responses {
+        state.watch_response(request.head);
+    }
+    Ok(mirror.map_or(Outcome::Act, Outcome::Mirror))
 }

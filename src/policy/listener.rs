@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::concurrency::ConcurrencyLimit;
 use super::jwt::KeySets;
+use super::limits::{ConcurrencyLimit, SharedSpeeds};
 use super::rule::RulePolicies;
 use crate::config::plan::{Action, HttpListener, Policies, Rule};
 
@@ -20,8 +20,9 @@ impl ListenerPolicies {
     /// name keeps its counts. `keys` are the sets that are fetched.
     pub fn build(
         http: &HttpListener,
-        before: Option<(&HttpListener, &ListenerPolicies)>,
+        speeds: &SharedSpeeds,
         keys: &KeySets,
+        before: Option<(&HttpListener, &ListenerPolicies)>,
     ) -> Option<Self> {
         let has_some = http.max_requests.is_some() || http.rules.iter().any(|rule| rule.policies.is_some());
         if !has_some {
@@ -41,7 +42,7 @@ impl ListenerPolicies {
             let policies = rule.policies.as_deref();
             let policies = policies.or(is_limited(rule).then_some(&none))?;
             let before = known.get(&*rule.name).copied();
-            Some(Box::new(RulePolicies::new(policies, of_listener, before, keys)))
+            Some(Box::new(RulePolicies::new(policies, of_listener, speeds, keys, before)))
         });
         Some(Self { rules: rules.collect(), max_requests })
     }

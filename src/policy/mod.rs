@@ -14,6 +14,7 @@ mod rule;
 
 mod auth;
 
+mod answers;
 mod basic;
 mod jwt;
 mod cors;
@@ -22,17 +23,20 @@ mod rate_limit;
 mod request;
 mod state;
 
-mod concurrency;
-mod gcra;
+mod mirror;
+
+mod limits;
 
 pub use auth::{AuthQuestion, AuthServerQuestion};
 pub use basic::PasswordCheck;
 pub use check::{Outcome, check};
-pub use concurrency::{ConcurrencyLimit, ConcurrencyPermit};
 pub use cors::requested_method;
-pub use gcra::LimitTable;
 pub use jwt::KeySets;
+pub use limits::{
+    ConcurrencyLimit, ConcurrencyPermit, ConnectionSpeed, LimitTable, Pace, Paces, SharedSpeeds,
+};
 pub use listener::ListenerPolicies;
+pub use mirror::Mirroring;
 pub use request::PolicyRequest;
 pub use rule::RulePolicies;
 pub use state::PolicyState;

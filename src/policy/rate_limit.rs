@@ -1,10 +1,10 @@
 //! Limits on the rate of requests.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::gcra::{LimitTable, Rate, Taken};
+use super::limits::{LimitTable, Rate, Taken};
 use super::request::PolicyRequest;
 use super::state::PolicyState;
 use crate::config::plan::{RateKey, RateLimit};
@@ -37,7 +37,7 @@ impl RateLimiter {
     /// # Errors
     /// `RateLimited` if it is one too many. The response says when to come again.
     pub(super) fn take(&self, request: &PolicyRequest<'_>, state: &mut PolicyState) -> Result<(), Reason> {
-        let hash = |by| hash(&self.table, by, request, state);
+        let hash = |by| hash(&self.table, by, self.limit.ipv6_prefix, request, state);
         let hash = hash(&self.limit.by).or_else(|| hash(&self.limit.fallback));
         let hash = hash.unwrap_or_else(|| self.table.hash(Key::All));
         let (left, wait) = match self.table.take(self.rate, hash, request.now) {
@@ -53,6 +53,7 @@ impl RateLimiter {
         }
         let Some(wait) = wait else { return Ok(()) };
         state.respond_with("Retry-After", format_args!("{wait}"));
+        state.refuse_with(self.limit.status);
         Err(Reason::RateLimited)
     }
 }
@@ -67,7 +68,7 @@ fn seconds(time: Duration) -> u64 {
 enum Key<'a> {
     V4([u8; 4]),
     /// The network that a host gets. The host may change the rest.
-    V6([u8; 8]),
+    V6(u128),
     Header(&'a [u8]),
     Cookie(&'a [u8]),
     User(&'a [u8]),
@@ -76,18 +77,30 @@ enum Key<'a> {
     All,
 }
 
+/// The leading bits of an address.
+fn network(address: Ipv6Addr, prefix: u8) -> u128 {
+    let host_bits = 128 - u32::from(prefix);
+    u128::from(address) & u128::MAX.checked_shl(host_bits).unwrap_or(0)
+}
+
 fn claim<'a>(claims: &'a [Claim], name: &str) -> Option<&'a [u8]> {
     claims.iter().find(|claim| *claim.name == *name).map(|claim| &*claim.value)
 }
 
 /// The hash of the key of a request. `None` if it has none.
-fn hash(table: &LimitTable, by: &RateKey, request: &PolicyRequest<'_>, state: &PolicyState) -> Option<u64> {
-    let PolicyRequest { head, client, now: _ } = request;
+fn hash(
+    table: &LimitTable,
+    by: &RateKey,
+    ipv6_prefix: u8,
+    request: &PolicyRequest<'_>,
+    state: &PolicyState,
+) -> Option<u64> {
+    let PolicyRequest { head, client, now: _, connection: _ } = request;
     let is_there = |value: &&[u8]| !value.is_empty();
     let key = match by {
         RateKey::Client => match client {
             IpAddr::V4(client) => Key::V4(client.octets()),
-            IpAddr::V6(client) => Key::V6(client.octets().first_chunk().copied().unwrap_or_default()),
+            IpAddr::V6(client) => Key::V6(network(*client, ipv6_prefix)),
         },
         RateKey::Header(name) => Key::Header(head.fields.find(name.as_bytes()).filter(is_there)?),
         RateKey::Cookie(name) => Key::Cookie(head.fields.cookie(name.as_bytes()).filter(is_there)?),

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Instant;
 
+use super::limits::ConnectionSpeed;
 use crate::http::RequestHead;
 
 /// The parts of a request that policies look at.
@@ -13,4 +14,6 @@ pub struct PolicyRequest<'a> {
     pub client: IpAddr,
     /// The time.
     pub now: Instant,
+    /// The bytes that its connection has moved.
+    pub connection: &'a ConnectionSpeed,
 }

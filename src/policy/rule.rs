@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use super::auth::Authenticator;
-use super::concurrency::ConcurrencyLimit;
 use super::jwt::KeySets;
+use super::limits::{ConcurrencyLimit, SharedSpeeds, SpeedLimit};
+use super::mirror::Mirroring;
 use super::rate_limit::RateLimiter;
 use crate::config::plan::{Cors, Policies, RequestLimit};
 
@@ -20,6 +21,14 @@ pub struct RulePolicies {
     pub(super) auth: Option<Authenticator>,
     /// The limit of the listener, then that of the rule.
     pub(super) max_requests: Box<[ConcurrencyLimit]>,
+    /// Whether the first limit is that of the listener.
+    shares_limit: bool,
+    /// The copies of requests.
+    pub(super) mirror: Option<Mirroring>,
+    /// The speed of bodies and tunnels.
+    pub(super) speed: Option<SpeedLimit>,
+    /// The response may change on its way to the client.
+    pub(super) changes_responses: bool,
 }
 
 impl RulePolicies {
@@ -28,25 +37,34 @@ impl RulePolicies {
     pub(super) fn new(
         policies: &Policies,
         of_listener: Option<(&Arc<RequestLimit>, &ConcurrencyLimit)>,
-        before: Option<&RulePolicies>,
+        speeds: &SharedSpeeds,
         keys: &KeySets,
+        before: Option<&RulePolicies>,
     ) -> Self {
-        let Policies { cors, rate_limit, auth, max_requests } = policies;
+        let Policies { cors, rate_limit, auth, max_requests, mirror, speed, intercept, compress, pages: _ } =
+            policies;
+        let mirrored = before.and_then(|before| before.mirror.as_ref());
         let users = before.and_then(|before| before.auth.as_ref());
-        let auth = auth.as_ref().map(|auth| Authenticator::new(auth, users, keys));
+        let auth = auth.as_ref().map(|auth| Authenticator::new(auth, keys, users));
         let limits = rate_limit.as_ref().map_or(&[][..], |limits| &limits.0);
         let tables = before.map_or(&[][..], |before| &before.rate_limit);
+        let own = max_requests.as_ref().filter(|limit| !limit.is_none());
+        let is_exempt = max_requests.is_some() && own.is_none();
+        let of_listener = of_listener.filter(|_| !is_exempt);
         let of_listener = of_listener.map(|(limit, shared)| ConcurrencyLimit::new(limit, Some(shared)));
-        // The limit of the rule is the last.
-        let before = before.and_then(|before| before.max_requests.last());
-        let of_rule = max_requests.as_ref().map(|limit| ConcurrencyLimit::new(limit, before));
+        let before = before.and_then(|before| before.max_requests.get(usize::from(before.shares_limit)));
+        let of_rule = own.map(|limit| ConcurrencyLimit::new(limit, before));
         let rate_limit: Box<[_]> = limits.iter().map(|limit| RateLimiter::new(limit, tables)).collect();
         Self {
             cors: cors.clone(),
             limits_users: rate_limit.iter().any(RateLimiter::is_of_users),
             rate_limit,
             auth,
+            shares_limit: of_listener.is_some(),
             max_requests: of_listener.into_iter().chain(of_rule).collect(),
+            mirror: mirror.as_ref().map(|mirror| Mirroring::new(mirror, mirrored)),
+            speed: speed.as_ref().map(|speed| speeds.limit(speed)),
+            changes_responses: compress.is_some() || intercept.is_some(),
         }
     }
 

@@ -5,9 +5,9 @@ use std::fmt;
 use std::io::Write;
 use std::sync::Arc;
 
-use super::concurrency::{ConcurrencyLimit, ConcurrencyPermit};
+use super::limits::{ConcurrencyLimit, ConcurrencyPermit, Pace, Paces};
 use crate::config::plan::Auth;
-use crate::http::Claim;
+use crate::http::{Claim, RequestHead, accepts_coding};
 
 /// Parts of states that are kept for further requests, for each worker.
 const SPARE_MAX: usize = 64;
@@ -36,6 +36,8 @@ struct Learned {
     has_counted_user: bool,
     /// The target has no say in `Access-Control-*`.
     owns_cors: bool,
+    /// The status of a refusal, if it is not that of its reason.
+    status: Option<u16>,
     /// How the user was found.
     auth: Option<Arc<Auth>>,
     /// The name of the user. Empty if it is not known.
@@ -47,6 +49,11 @@ struct Learned {
     /// Field lines for the response, whichever it is.
     response: Vec<u8>,
     permits: Vec<ConcurrencyPermit>,
+    paces: Paces,
+    /// The response may change on its way to the client.
+    watches_response: bool,
+    /// The client accepts gzip.
+    accepts_gzip: bool,
 }
 
 impl PolicyState {
@@ -129,12 +136,45 @@ impl PolicyState {
         std::mem::replace(&mut self.learned().has_counted_user, true)
     }
 
+    /// The status of a refusal, if it is not that of its reason.
+    pub fn refusal_status(&self) -> Option<u16> {
+        self.0.as_ref().and_then(|learned| learned.status)
+    }
+
+    /// Sets the status of the refusal that follows.
+    pub(super) fn refuse_with(&mut self, status: u16) {
+        self.learned().status = Some(status);
+    }
+
     /// Whether `Access-Control-*` of the target is removed.
     pub fn owns_cors(&self) -> bool {
         self.0.as_ref().is_some_and(|learned| learned.owns_cors)
     }
 
-    /// Takes what a tunnel has to keep: its place among the open requests.
+    /// The state of a connection that is passed on at these paces.
+    pub fn of_connection(paces: Option<Paces>) -> Self {
+        let mut state = Self::default();
+        paces.into_iter().for_each(|paces| state.pace(paces));
+        state
+    }
+
+    /// The pace of bytes from the target to the client, if they have one.
+    #[inline]
+    pub fn download(&self) -> Option<&Pace> {
+        self.0.as_ref()?.paces.download.as_ref()
+    }
+
+    /// The pace of bytes from the client to the target, if they have one.
+    #[inline]
+    pub fn upload(&self) -> Option<&Pace> {
+        self.0.as_ref()?.paces.upload.as_ref()
+    }
+
+    pub(super) fn pace(&mut self, paces: Paces) {
+        self.learned().paces = paces;
+    }
+
+    /// Takes what a tunnel has to keep: its place among the open requests, and its paces.
     pub fn for_tunnel(&mut self) -> PolicyState {
         std::mem::take(self)
     }
@@ -188,6 +228,26 @@ impl PolicyState {
         Ok(())
     }
 
+    /// Records that the response to this request may change.
+    pub(super) fn watch_response(&mut self, head: &RequestHead<'_>) {
+        let accepted = head.fields.find(b"accept-encoding").unwrap_or_default();
+        let learned = self.learned();
+        learned.watches_response = true;
+        learned.accepts_gzip = accepts_coding(accepted, &["gzip", "x-gzip"]);
+    }
+
+    /// Whether any policy has acted on the request.
+    #[inline]
+    pub fn is_active(&self) -> bool {
+        self.0.is_some()
+    }
+
+    /// Whether the response may change on its way to the client. Then it tells whether the client accepts gzip.
+    pub fn watches_response(&self) -> Option<bool> {
+        let learned = self.0.as_ref().filter(|learned| learned.watches_response);
+        learned.map(|learned| learned.accepts_gzip)
+    }
+
     /// Keeps a permit until the exchange or its tunnel ends.
     pub fn admit(&mut self, permit: ConcurrencyPermit) {
         self.learned().permits.push(permit);
@@ -205,9 +265,25 @@ impl Drop for PolicyState {
 
 /// Keeps a part for a further request.
 fn keep_for_others(mut learned: Box<Learned>) {
-    let Learned { has_asked, has_counted_user, owns_cors, auth, user, claims, request, response, permits } =
-        &mut *learned;
-    (*has_asked, *has_counted_user, *owns_cors, *auth, *claims) = (false, false, false, None, None);
+    let Learned {
+        has_asked,
+        has_counted_user,
+        owns_cors,
+        status,
+        auth,
+        user,
+        claims,
+        request,
+        response,
+        permits,
+        paces,
+        watches_response,
+        accepts_gzip,
+    } = &mut *learned;
+    *paces = Paces::default();
+    (*has_asked, *has_counted_user, *owns_cors, *status) = (false, false, false, None);
+    (*auth, *claims) = (None, None);
+    (*watches_response, *accepts_gzip) = (false, false);
     for lines in [user, request, response] {
         lines.clear();
         lines.shrink_to(LINES_BYTES_KEPT);

@@ -13,6 +13,7 @@ use super::client::{Client, Idle, ListenerState, OpenConnection, peer_address};
 use super::connection::{self, ExchangeFutures};
 use crate::generation::ListenerSnapshot;
 use crate::generation::Permit;
+use crate::policy::ConnectionSpeed;
 use crate::tls::{Input, Stream};
 use crate::worker::{AcceptError, BACKLOG, Listener, Task};
 
@@ -124,6 +125,7 @@ pub(super) async fn accept_loop<E, F>(
             timer,
             proxy_header_addresses: None,
             handle,
+            speed: ConnectionSpeed::default(),
             _permit: permit,
             _counted: OpenConnection::new(&snapshot),
         };

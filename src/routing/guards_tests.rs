@@ -166,8 +166,9 @@ fn a_target_reads_what_is_left_behind_a_stripped_prefix() {
 
 #[test]
 fn only_what_refuses_below_a_path_guards_it() {
-    let respond =
-        |status| Action::Respond(Respond { status, headers: Vec::new(), body: Template::literal("") });
+    let respond = |status| {
+        Action::Respond(Respond { status, headers: Vec::new(), body: Template::literal(""), page: None })
+    };
     for (status, guards) in [(200, false), (399, false), (400, true), (403, true), (499, true), (503, false)]
     {
         let rules = [Rule { action: respond(status), ..rule(&[], "/x", &[]) }];

@@ -1,13 +1,13 @@
 //! Connections to the chosen endpoint, or to another one of its target that is faster.
 
+use std::cell::Cell;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::time::Instant;
 
 use super::balance::Tried;
-use super::limits::OpenRequest;
-use super::limits::{Busy, is_busy};
+use super::limits::{Busy, OpenConnection, OpenRequest, Waits, is_busy};
 use super::names::NameObserver;
 use super::pool::{ConnectError, ENDPOINTS_MAX, Race, TargetConnection};
 use super::upstream::{Choice, Upstream};
@@ -16,7 +16,8 @@ use crate::worker::Worker;
 impl Upstream {
     /// Opens a connection to the chosen endpoint, or to another one of its target if that is the first to answer. The
     /// choice is the endpoint of the connection then. The time limit covers everything: the name, every address and
-    /// TLS. No connection is opened to an address of `own`, on which this gate listens.
+    /// TLS. No connection is opened to an address of `own`, on which this gate listens. `waits` has the
+    /// place of the connection, if the request has waited for it.
     ///
     /// # Errors
     /// [`ConnectError`] of the endpoint that failed last. Its reason is `TargetBusy` if there is no place for a
@@ -26,13 +27,14 @@ impl Upstream {
         worker: &Worker,
         choice: &mut Choice,
         own: &[SocketAddr],
+        waits: &mut Waits,
     ) -> Result<Box<TargetConnection>, ConnectError> {
         // A request that is sent again has given its place back.
         if choice.counted.is_none() && !choice.move_to(choice.index) {
             return Err(ConnectError::busy());
         }
-        let race = Race::default();
-        let opening = async { Ok(self.open_target(worker, choice, own, &race).await) };
+        let (race, place) = (Race::default(), Cell::new(waits.place.take()));
+        let opening = async { Ok(self.open_target(worker, choice, own, &race, &place).await) };
         let error = match worker.timer().within(self.set.plan.settings.connect_timeout, opening).await {
             Ok(Some(mut connection)) => {
                 connection.counted = choice.counted.take();
@@ -74,16 +76,19 @@ impl Upstream {
         choice: &mut Choice,
         own: &[SocketAddr],
         race: &Race,
+        place: &Cell<Option<OpenConnection>>,
     ) -> Option<Box<TargetConnection>> {
         let destination = choice.pool().destination.clone();
-        let Some(name) = &destination.name else { return self.open_one_of(worker, choice, own, race).await };
+        let Some(name) = &destination.name else {
+            return self.open_one_of(worker, choice, own, race, place).await;
+        };
         let answer = name.current(worker).await;
         if choice.pool().address.is_none() {
             // The answer may be there before the thread of the resolver has told of it.
             self.set.name_changed();
         }
         self.follow_or_fail(choice, worker, race)?;
-        if let Some(connection) = self.open_one_of(worker, choice, own, race).await {
+        if let Some(connection) = self.open_one_of(worker, choice, own, race, place).await {
             return Some(connection);
         }
         // The container may have moved in the meantime: resolve again, and try the new addresses if they differ.
@@ -93,7 +98,7 @@ impl Upstream {
         race.tried.borrow_mut().clear();
         self.set.name_changed();
         self.follow_or_fail(choice, worker, race)?;
-        self.open_one_of(worker, choice, own, race).await
+        self.open_one_of(worker, choice, own, race, place).await
     }
 
     /// Opens a connection to the chosen endpoint, or to one of the others of its target if they are faster.
@@ -103,6 +108,7 @@ impl Upstream {
         choice: &mut Choice,
         own: &[SocketAddr],
         race: &Race,
+        place: &Cell<Option<OpenConnection>>,
     ) -> Option<Box<TargetConnection>> {
         let endpoints = choice.endpoints.clone();
         let order = endpoints.others(choice.index, |index| !choice.tried.has(index), worker.now());
@@ -113,7 +119,8 @@ impl Upstream {
             }
         };
         let connect = |index: usize| {
-            let (pool, place) = (endpoints.pools[index].clone(), endpoints.begin_connection(index));
+            let (pool, place) =
+                (endpoints.pools[index].clone(), endpoints.begin_connection(index, place.take()));
             async move {
                 let place = place.map_err(io::Error::other)?;
                 let mut connection = pool.connect(worker, own, || race.accepted.set(Some(index))).await?;
@@ -227,7 +234,10 @@ mod tests {
                 let pools = Pools::new(&worker, 0);
                 let upstream = pools.upstream(&table, UpstreamId(0), &Counters::new().worker());
                 let mut choice = upstream.choose(worker.now(), None, None).unwrap();
-                upstream.open(&worker, &mut choice, &[]).await.map(|connection| connection.address)
+                upstream
+                    .open(&worker, &mut choice, &[], &mut Waits::default())
+                    .await
+                    .map(|connection| connection.address)
             });
             drop(go_on);
             assert_eq!(opened.unwrap().unwrap(), listener.local_addr().unwrap().into());

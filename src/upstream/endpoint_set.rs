@@ -13,6 +13,7 @@ use super::limits::Limits;
 use super::names::{NameCache, NameObserver, ResolvedName};
 use crate::config::plan::{Scheme, TargetAddress, TargetHost, Upstream};
 use crate::metrics::EndpointFigures;
+use crate::tls::Connector;
 
 /// The endpoints of an upstream in one generation. The threads of the resolver change them when a name changes.
 pub struct EndpointSet {
@@ -27,10 +28,35 @@ pub struct EndpointSet {
     changing: Mutex<()>,
     /// The turn of the strict round robin, of all workers.
     turn: AtomicUsize,
-    /// Requests that wait for an endpoint that works, of all workers.
-    held: AtomicUsize,
+    /// The parts that all generations share.
+    pub(super) generations: Arc<Generations>,
     /// The limits of the endpoints, if there are any. They outlive generations, as states do.
     pub(super) limits: Option<Arc<Limits>>,
+}
+
+/// The parts of an upstream that all of its generations share. A generation belongs to the one before by its name.
+#[derive(Default)]
+pub(super) struct Generations {
+    /// The generation that new requests get. It holds this value, so this value must not hold it.
+    newest: Mutex<(Option<Connector>, Weak<EndpointSet>)>,
+    /// Requests that are held until an endpoint works, of all workers.
+    held: AtomicUsize,
+}
+
+impl Generations {
+    /// Counts a request that is held, unless `most` are held already.
+    pub(super) fn begin_hold(&self, most: usize) -> bool {
+        let one_more = |held| (held < most).then_some(held + 1);
+        self.held.fetch_update(Relaxed, Relaxed, one_more).is_ok()
+    }
+
+    pub(super) fn end_hold(&self) {
+        self.held.fetch_sub(1, Relaxed);
+    }
+
+    fn newest(&self) -> MutexGuard<'_, (Option<Connector>, Weak<EndpointSet>)> {
+        self.newest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 /// One address of a target.
@@ -59,7 +85,7 @@ impl EndpointSet {
             version: AtomicU64::new(0),
             changing: Mutex::default(),
             turn: AtomicUsize::new(0),
-            held: AtomicUsize::new(0),
+            generations: before.map(|before| before.generations.clone()).unwrap_or_default(),
             limits: plan.settings.have_limits().then(|| {
                 let limits = before.and_then(|before| before.limits.clone());
                 limits.unwrap_or_else(|| Arc::new(Limits::new()))
@@ -102,24 +128,21 @@ impl EndpointSet {
         self.plan.policy.eject.as_ref().is_some_and(|eject| eject.statuses.contains(&status))
     }
 
-    /// Counts a request that waits, unless `most` wait already.
-    pub(super) fn begin_hold(&self, most: usize) -> bool {
-        let one_more = |held| (held < most).then_some(held + 1);
-        self.held.fetch_update(Relaxed, Relaxed, one_more).is_ok()
+    /// Makes this generation the one that new requests get, and those that wait. `connector` is for `https://` targets.
+    pub(super) fn publish(self: &Arc<Self>, connector: Option<&Connector>) {
+        *self.generations.newest() = (connector.cloned(), Arc::downgrade(self));
     }
 
-    pub(super) fn end_hold(&self) {
-        self.held.fetch_sub(1, Relaxed);
+    /// The generation that new requests get, if this is an older one, with the connector of its `https://` targets.
+    pub(super) fn newer(&self) -> Option<(Option<Connector>, Arc<Self>)> {
+        let newest = self.generations.newest();
+        let set = newest.1.upgrade().filter(|set| !std::ptr::eq(&**set, self))?;
+        Some((newest.0.clone(), set))
     }
 
-    /// The line in which requests of this generation wait.
-    pub(super) fn line(&self) -> usize {
-        std::ptr::from_ref(self).addr()
-    }
-
-    /// Whether requests of this generation wait for a place.
-    pub(super) fn has_line(&self) -> bool {
-        self.limits.as_ref().is_some_and(|limits| limits.has_line(self.line()))
+    /// Whether requests wait for a place.
+    pub(super) fn has_waiting(&self) -> bool {
+        self.limits.as_ref().is_some_and(|limits| limits.have_waiting())
     }
 
     /// Whether the requests of all workers are counted together.

@@ -57,12 +57,19 @@ impl Endpoints {
     }
 
     /// Counts a connection to an endpoint, if their number has a limit. It may take the place of an idle one of this
-    /// worker.
-    pub(super) fn begin_connection(&self, index: usize) -> Result<Option<OpenConnection>, Busy> {
+    /// worker. `place` is one that the request has already.
+    pub(super) fn begin_connection(
+        &self,
+        index: usize,
+        place: Option<OpenConnection>,
+    ) -> Result<Option<OpenConnection>, Busy> {
         let Share { state, count, .. } = &self.shares[index];
         let Some(limits) = count.shared.as_ref().and_then(|shared| shared.limits.as_ref()) else {
             return Ok(None);
         };
+        if let Some(place) = place.filter(|place| place.is_at(state)) {
+            return Ok(Some(place));
+        }
         loop {
             if let Some(place) = limits.begin_connection(state) {
                 return Ok(Some(place));

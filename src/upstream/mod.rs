@@ -18,6 +18,8 @@
 mod waiting;
 
 mod connect;
+mod generations;
+mod retries;
 mod upstream;
 
 mod balance;
@@ -37,8 +39,10 @@ mod endpoint_state;
 
 pub use endpoint_set::{EndpointSet, KnownEndpoint};
 pub use endpoint_state::{EndpointState, Standing};
+pub use limits::Waits;
 pub use names::{NameCache, ResolvedName, Resolver, SystemResolver, Unresolved};
 pub use pool::{ConnectError, Pools, TargetConnection};
+pub use retries::Next;
 pub use table::{UpstreamError, UpstreamTable};
-pub use upstream::{Choice, Next, Upstream, hash_key};
+pub use upstream::{Choice, Upstream, hash_key};
 pub use waiting::{Hold, Keys};

@@ -51,8 +51,11 @@ impl UpstreamTable {
         if errors.is_empty() { Ok(Self { entries }) } else { Err(errors) }
     }
 
-    /// Begins to serve: sets the limits of endpoints, and lifts those of `before` that have none any more.
-    pub fn set_limits(&self, before: Option<&Self>) {
+    /// Begins to serve: requests of older generations that wait come to this one. Sets the limits of endpoints, and lifts
+    /// those of `before` that have none any more.
+    pub fn begin_to_serve(&self, before: Option<&Self>) {
+        // Before the limits are set, which lets those that wait look.
+        self.entries.iter().for_each(|entry| entry.set.publish(entry.connector.as_ref()));
         let new = by_name(Some(self));
         // Limits that are kept must not be lifted even for a moment: those that wait would all go on.
         let are_kept =
@@ -149,16 +152,16 @@ mod tests {
             load(&["smolgate.yml".into()], &MemoryInputs::new().file("smolgate.yml", text)).unwrap().plan;
         let names = NameCache::default();
         let old = UpstreamTable::new(&plan, &names, None).unwrap();
-        old.set_limits(None);
+        old.begin_to_serve(None);
         let limits = old.entries[0].set.limits.clone().unwrap();
         let state = Arc::<EndpointState>::default();
         assert!(limits.begin_request(&state) && !limits.begin_request(&state));
-        let ticket = limits.join(1, 1).unwrap();
+        let ticket = limits.join(1, None).unwrap();
         let eager = Arc::new(Eager { limits, state, has_place: AtomicBool::new(false) });
         let waker = Waker::from(eager.clone());
         assert!(ticket.poll(&mut Context::from_waker(&waker), || None::<()>).is_pending());
         let new = UpstreamTable::new(&plan, &names, Some(&old)).unwrap();
-        new.set_limits(Some(&old));
+        new.begin_to_serve(Some(&old));
         assert!(!eager.has_place.load(SeqCst));
     }
     use crate::config::{MemoryInputs, load};

@@ -1,6 +1,6 @@
 //! An upstream on one worker: from a request to an endpoint, and to a connection.
 
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::hash::BuildHasher;
 use std::num::NonZero;
 use std::rc::Rc;
@@ -16,63 +16,21 @@ use super::endpoint_state::EndpointState;
 use super::endpoints::{Endpoints, Share};
 use super::limits::{OpenRequest, RequestCount, SharedCount};
 use super::pool::{Destination, Pool, Pools, TargetConnection};
-use super::table::{Entry, UpstreamTable};
-use crate::config::plan::{Balance, HashKey, Scheme, UpstreamId};
+use super::table::Entry;
+use crate::config::plan::{Balance, HashKey, Scheme};
 use crate::metrics::{UpstreamCounters, WorkerCounters};
 
 /// The interval at which the ages of names are looked at, while requests come.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
-
-impl Pools {
-    /// Builds an upstream of a generation and reuses the pools that its endpoints already have.
-    pub fn upstream(
-        &self,
-        upstream_table: &UpstreamTable,
-        id: UpstreamId,
-        counters: &WorkerCounters,
-    ) -> Upstream {
-        let Entry { connector, set } = upstream_table.entry(id);
-        let settings = &set.plan.settings;
-        // Connections that are counted are not shared with another upstream.
-        let owner = settings.max_connections.map(|_| set.plan.name.clone());
-        let destinations = set.plan.targets.iter().zip(&set.names).map(|(target, name)| {
-            let connector = connector.clone().filter(|_| target.scheme == Scheme::Https);
-            Rc::new(Destination::new(
-                target.clone(),
-                connector,
-                name.clone(),
-                owner.clone(),
-                settings.tcp_keepalive,
-            ))
-        });
-        let upstream_counters = counters.upstream(&set.plan.name);
-        upstream_counters.waits.is_used(set.limits.is_some());
-        upstream_counters.holds.is_used(!settings.hold.is_zero());
-        let upstream = Upstream {
-            set: set.clone(),
-            worker_counters: counters.clone(),
-            is_plain: set.plan.policy.balance == Balance::RoundRobin && set.limits.is_none(),
-            is_sticky: set.plan.policy.sticky.is_some(),
-            has_names: set.names.iter().any(Option::is_some),
-            destinations: destinations.collect(),
-            endpoints: RefCell::new(Rc::new(Endpoints::new(0, Vec::new(), Vec::new()))),
-            look_at: Cell::new(Instant::now()),
-            balancer: Balancer::new(self.number),
-            budget: RetryBudget::new(upstream_counters.opened.get() + upstream_counters.reused.get()),
-            counters: upstream_counters,
-            pools: self.clone(),
-        };
-        upstream.update();
-        upstream
-    }
-}
 
 /// An upstream on one worker.
 pub struct Upstream {
     /// Counts of connections that were opened, reused or failed.
     pub counters: Arc<UpstreamCounters>,
     pub(super) set: Arc<EndpointSet>,
-    worker_counters: WorkerCounters,
+    /// A newer generation, once a request that waited has gone on to it.
+    pub(super) newer: OnceCell<Box<Upstream>>,
+    pub(super) worker_counters: WorkerCounters,
     /// The balance is a plain round robin, and endpoints have no limits.
     is_plain: bool,
     is_sticky: bool,
@@ -83,8 +41,8 @@ pub struct Upstream {
     /// When the ages of the names are looked at next.
     look_at: Cell<Instant>,
     pub(super) balancer: Balancer,
-    budget: RetryBudget,
-    pools: Pools,
+    pub(super) budget: RetryBudget,
+    pub(super) pools: Pools,
 }
 
 /// The hash of a key by which requests are balanced.
@@ -106,17 +64,44 @@ pub struct Choice {
     pub(super) counted: Option<OpenRequest>,
 }
 
-/// The next step after an endpoint has failed.
-pub enum Next {
-    /// Another endpoint is chosen.
-    Chosen,
-    /// Another endpoint may be tried, and has no room yet.
-    Wait,
-    /// No other endpoint may be tried.
-    GiveUp,
-}
-
 impl Upstream {
+    /// Makes an upstream of a generation on a worker.
+    pub(super) fn new(pools: &Pools, Entry { connector, set }: &Entry, counters: &WorkerCounters) -> Self {
+        let settings = &set.plan.settings;
+        // Connections that are counted are not shared with another upstream.
+        let owner = settings.max_connections.map(|_| set.plan.name.clone());
+        let destinations = set.plan.targets.iter().zip(&set.names).map(|(target, name)| {
+            let connector = connector.clone().filter(|_| target.scheme == Scheme::Https);
+            Rc::new(Destination::new(
+                target.clone(),
+                connector,
+                name.clone(),
+                owner.clone(),
+                settings.tcp_keepalive,
+            ))
+        });
+        let upstream_counters = counters.upstream(&set.plan.name);
+        upstream_counters.waits.is_used(set.limits.is_some());
+        upstream_counters.holds.is_used(!settings.hold.is_zero());
+        let upstream = Self {
+            set: set.clone(),
+            newer: OnceCell::new(),
+            worker_counters: counters.clone(),
+            is_plain: set.plan.policy.balance == Balance::RoundRobin && set.limits.is_none(),
+            is_sticky: set.plan.policy.sticky.is_some(),
+            has_names: set.names.iter().any(Option::is_some),
+            destinations: destinations.collect(),
+            endpoints: RefCell::new(Rc::new(Endpoints::new(0, Vec::new(), Vec::new()))),
+            look_at: Cell::new(Instant::now()),
+            balancer: Balancer::new(pools.number),
+            budget: RetryBudget::new(upstream_counters.opened.get() + upstream_counters.reused.get()),
+            counters: upstream_counters,
+            pools: pools.clone(),
+        };
+        upstream.update();
+        upstream
+    }
+
     /// The name: a metric label and a field of the access log.
     pub fn name(&self) -> &Arc<str> {
         &self.set.plan.name
@@ -152,7 +137,7 @@ impl Upstream {
     /// the value of its sticky cookie. `None` if no endpoint may be used or has room, or if other requests wait.
     #[inline]
     pub fn choose(&self, now: Instant, hash: Option<NonZero<u64>>, cookie: Option<&[u8]>) -> Option<Choice> {
-        if !self.is_plain && self.set.has_line() {
+        if !self.is_plain && self.set.has_waiting() {
             return None;
         }
         self.choose_now(now, hash, cookie, None)
@@ -184,58 +169,25 @@ impl Upstream {
         }
     }
 
-    /// Chooses an endpoint that was not tried, after the one before has failed. A try costs budget, unless the request was
-    /// not sent so far and the endpoint has not failed since its last success.
-    pub fn choose_next(&self, choice: &mut Choice, now: Instant, was_sent: bool) -> Next {
-        choice.failed += 1;
-        choice.tried.add(choice.index);
-        choice.counted = None;
-        let may_try = (choice.failed as usize) < self.set.plan.settings.tries;
-        let is_new = |index: usize| !choice.tried.has(index);
-        if !may_try || !balance::is_any_usable(&choice.endpoints, is_new, now) {
-            return Next::GiveUp;
-        }
-        let Choice { endpoints, tried, hash, .. } = &*choice;
-        let mut is_paid = false;
-        while let Some(index) = self.balancer.pick(&self.set, endpoints, *tried, *hash, now) {
-            let share = &endpoints.shares[index];
-            is_paid = is_paid || self.pay(!was_sent && !share.state.has_failed());
-            if !is_paid {
-                return Next::GiveUp;
-            }
-            if let Some(counted) = OpenRequest::new(&share.count) {
-                (choice.index, choice.counted) = (index, Some(counted));
-                return Next::Chosen;
-            }
-        }
-        if is_paid || self.pay(!was_sent) { Next::Wait } else { Next::GiveUp }
-    }
-
-    /// Pays for a further try, and counts it. Returns whether it may be made.
-    fn pay(&self, is_free: bool) -> bool {
-        let may = is_free || self.budget.spend(self.counters.opened.get() + self.counters.reused.get());
-        self.counters.retries[usize::from(!may)].add(1);
-        may
-    }
-
-    /// Whether a request that was answered with `status` may be tried at another endpoint, which has room.
-    pub fn may_retry(&self, choice: &Choice, status: u16, now: Instant) -> bool {
-        if !self.set.plan.policy.retry_statuses.contains(&status) {
-            return false;
-        }
-        let mut tried = choice.tried;
-        tried.add(choice.index);
-        let has_room = |index: usize| !tried.has(index) && choice.endpoints.has_room(index);
-        choice.failed as usize + 1 < self.set.plan.settings.tries
-            && self.budget.has_one(self.counters.opened.get() + self.counters.reused.get())
-            && balance::is_any_usable(&choice.endpoints, has_room, now)
-    }
-
     /// Whether an endpoint may be used, whether it has room or not. Those of the choice that has failed are left out.
     pub(super) fn is_any_usable(&self, now: Instant, failed: Option<&Choice>) -> bool {
         let endpoints = self.endpoints(now);
         let tried = failed.map_or_else(Tried::default, |failed| failed.tried_of(&endpoints));
         balance::is_any_usable(&endpoints, |index| !tried.has(index), now)
+    }
+
+    /// The idle connections, of all workers, that could make room for a request. Endpoints of the choice that has failed are
+    /// left out.
+    pub(super) fn idle_connections(&self, now: Instant, failed: Option<&Choice>) -> usize {
+        let endpoints = self.endpoints(now);
+        let tried = failed.map_or_else(Tried::default, |failed| failed.tried_of(&endpoints));
+        let is_meant =
+            |index: usize| !tried.has(index) && balance::is_any_usable(&endpoints, |one| one == index, now);
+        let idle = |index: usize| match &self.set.limits {
+            Some(limits) if is_meant(index) => limits.idle(&endpoints.shares[index].state),
+            _ => 0,
+        };
+        (0..endpoints.shares.len()).map(idle).sum()
     }
 
     /// The sticky cookie that the client has to be given, if it has not got it: `Set-Cookie` without an end.

@@ -19,7 +19,7 @@ use crate::tables::{Row, page, rows, same, section, words_of_code};
 
 /// Pages of which a table names a key in its first column, by the heading of the table, and the mappings that have
 /// these keys.
-const KEY_TABLES: [(&str, &str, &[&str]); 15] = [
+const KEY_TABLES: [(&str, &str, &[&str]); 18] = [
     ("docs/config.md", "Top level", &["a configuration"]),
     ("docs/config.md", "The internal API", &["the internal API"]),
     ("docs/config.md", "Listeners", &["an HTTP listener", "a TCP listener"]),
@@ -31,10 +31,13 @@ const KEY_TABLES: [(&str, &str, &[&str]); 15] = [
     ("docs/certificates.md", "The keys of acme", &["`acme`", "`ca` of `acme`"]),
     ("docs/certificates.md", "Wildcards and DNS challenges", &["`dns` of `acme`"]),
     ("docs/policies.md", "CORS", &["`cors`"]),
+    ("docs/policies.md", "Compression", &["`compress`"]),
     ("docs/policies.md", "Users", &["`basic`"]),
     ("docs/policies.md", "Tokens", &["`jwt`"]),
     ("docs/policies.md", "A server that knows the users", &["`forward`"]),
     ("docs/policies.md", "Rate limits", &["a rate limit"]),
+    ("docs/policies.md", "Copies of requests", &["`mirror`"]),
+    ("docs/policies.md", "Speed", &["`speed`"]),
 ];
 
 /// Mappings without a table, and the section with all of their keys.
@@ -205,6 +208,7 @@ fn metrics() -> BTreeMap<String, (String, BTreeSet<String>)> {
     let upstream = worker.upstream(&"api".into());
     upstream.waits.is_used(true);
     upstream.holds.is_used(true);
+    upstream.mirrored.sent.add(1);
     let certificate = CertificateExpiry { listener: "web".into(), name: "a".into(), expires: 0 };
     counters.set_certificates(vec![certificate], 0);
     let endpoint =
@@ -316,10 +320,11 @@ fn lines(path: &Path) -> usize {
 }
 
 /// Folders and files that a feature adds.
-const OPTIONAL: [&str; 10] = [
+const OPTIONAL: [&str; 11] = [
     "src/config/dialects/compose",
     "src/demo",
     "src/cli/demo.rs",
+    "src/encoding",
     "src/file_server",
     "src/proxy/file_reply",
     "src/cli/serve.rs",

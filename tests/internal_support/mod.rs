@@ -174,6 +174,7 @@ pub(crate) fn plan() -> Plan {
         client_gone: ClientGone::Reset,
         redirect_to_https: None,
         max_requests: None,
+        pages: None,
     };
     let listener = |name: &str, line, port, protocol| Listener {
         name: Arc::from(name),
@@ -200,6 +201,7 @@ pub(crate) fn plan() -> Plan {
                     upstream: UpstreamId(0),
                     send_proxy_protocol: None,
                     idle_timeout: second,
+                    speed: None,
                 }),
             ),
         ],

@@ -4,7 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::keys_of_headers::{BOTH_MESSAGES, CHANGES, HEADERS, HEADERS_OF_A_SET, HSTS};
 use super::policy_keys::{
-    self, AUTH, BASIC, CORS, FORWARD, JWT, JWT_KEYS, MAX_REQUESTS, POLICIES, RATE_LIMIT,
+    self, AUTH, BASIC, COMPRESS, CORS, FORWARD, JWT, JWT_KEYS, MAX_REQUESTS, MIRROR, POLICIES, RATE_LIMIT,
+    SPEED,
 };
 use smolgate::config::{Diagnostics, Loaded, MemoryInputs, load};
 
@@ -49,6 +50,7 @@ const TOP: &[Row] = &[
         "upstreams: { a: { targets: h:1 } }, tcp: { port: 1, upstream: a }",
         "upstreams: { a: { targets: h:2 } }, tcp: { port: 1, upstream: a }",
     ),
+    ("pages", "http_config: { port: 1 }", "http_config: { port: 1 }, pages: { 404: page }"),
     (
         "policies",
         "policies: { a: { cors: \"*\" } }, http_config: { port: 1 }, http_routes: [{ target: h:1, policy: a }]",
@@ -164,36 +166,11 @@ const HTTP: &[Row] = &[
     ("max_requests", "", "max_requests: 7"),
 ];
 
-/// Keys of an HTTP listener that its rules inherit.
-const INHERITED: &[Row] = &[
-    ("rules", "", "rules: [{ target: h:1 }]"),
-    ("max_body", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], max_body: 7"),
-    ("body_timeout", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], body_timeout: 7s"),
-    ("response_timeout", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], response_timeout: 7s"),
-    ("tunnel_timeout", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], tunnel_timeout: 7s"),
-    ("headers", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], headers: { request: { remove: A } }"),
-    ("hsts", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], hsts: 7s"),
-    ("request_id", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], request_id: X-Id"),
-    ("cors", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], cors: \"*\""),
-    ("rate_limit", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], rate_limit: 7/1s"),
-    ("auth", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], auth: { forward: http://a/b }"),
-    ("policy", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], policy: set"),
-];
+/// The rules of an HTTP listener.
+const OWN_RULES: &[Row] = &[("rules", "", "rules: [{ target: h:1 }]")];
 
-/// As [`INHERITED`], in the short form: the rules are around.
-const INHERITED_SHORT: &[Row] = &[
-    ("max_body", "", "max_body: 7"),
-    ("body_timeout", "", "body_timeout: 7s"),
-    ("response_timeout", "", "response_timeout: 7s"),
-    ("tunnel_timeout", "", "tunnel_timeout: 7s"),
-    ("headers", "", "headers: { request: { remove: A } }"),
-    ("hsts", "", "hsts: 7s"),
-    ("request_id", "", "request_id: true"),
-    ("cors", "", "cors: \"*\""),
-    ("rate_limit", "", "rate_limit: 7/1s"),
-    ("auth", "", "auth: { forward: http://a/b }"),
-    ("policy", "", "policy: set"),
-];
+/// Beside policies and fields. The rules are around.
+const SETS: &[Row] = &[("policy", "", "policy: set")];
 
 /// Keys of a TCP listener in both forms. `name` and `bind` are around.
 const TCP: &[Row] = &[
@@ -209,6 +186,7 @@ const TCP: &[Row] = &[
     ("hold", "target: h:1", "target: h:1, hold: 7s"),
     ("send_proxy_protocol", "target: h:1", "target: h:1, send_proxy_protocol: v1"),
     ("idle_timeout", "target: h:1", "target: h:1, idle_timeout: 7s"),
+    ("speed", "target: h:1", "target: h:1, speed: { upload: 8kbit }"),
 ];
 
 const LISTENER_TLS: &[Row] = &[
@@ -276,6 +254,9 @@ const RULE: &[Row] = &[
     ("rate_limit", "target: h:1", "target: h:1, rate_limit: 7/1s"),
     ("auth", "target: h:1", "target: h:1, auth: { forward: http://a/b }"),
     ("max_requests", "target: h:1", "target: h:1, max_requests: 7"),
+    ("compress", "target: h:1", "target: h:1, compress: true"),
+    ("intercept", "target: h:1", "target: h:1, intercept: 502"),
+    ("pages", "target: h:1", "target: h:1, pages: { 404: page }"),
     ("policy", "target: h:1", "target: h:1, policy: set"),
     ("connect_timeout", "target: h:1", "target: h:1, connect_timeout: 7s"),
     ("balance", "target: h:1", "target: h:1, balance: random"),
@@ -298,8 +279,12 @@ const RULE: &[Row] = &[
 
 const REDIRECT: &[Row] = &[("to", "to: /a", "to: /b"), ("status", "to: /a", "to: /a, status: 301")];
 
-const RESPOND: &[Row] =
-    &[("status", "", "status: 404"), ("headers", "", "headers: { A: b }"), ("body", "", "body: a")];
+const RESPOND: &[Row] = &[
+    ("status", "", "status: 404"),
+    ("headers", "", "headers: { A: b }"),
+    ("body", "", "body: a"),
+    ("page", "", "page: page"),
+];
 
 const FILES: &[Row] = &[
     ("root", "root: a", "root: b"),
@@ -380,12 +365,16 @@ const UPSTREAM_TLS: &[Row] = &[
     ("sni", "", "sni: a.test"),
 ];
 
-/// A mapping inside of a rule that forwards.
+/// A mapping inside of a rule that forwards, beside upstreams that it may name.
 macro_rules! of_rule {
     ($what:literal, $inside:literal, $rows:ident) => {
         Mapping {
             what: $what,
-            around: concat!("{ http_config: { port: 1 }, http_routes: [{ target: h:1, ", $inside, " }] }"),
+            around: concat!(
+                "{ http_config: { port: 1 }, http_routes: [{ target: h:1, ",
+                $inside,
+                " }, { upstream: u }, { upstream: v }], upstreams: { u: { targets: h:8 }, v: { targets: h:9 } } }"
+            ),
             rows: &[$rows],
         }
     };
@@ -417,13 +406,18 @@ pub const MAPPINGS: &[Mapping] = &[
     Mapping {
         what: "an HTTP listener",
         around: "{ listeners: [{ name: a, bind: 1, @ }], policies: { set: { max_requests: 7 } } }",
-        rows: &[HTTP, INHERITED],
+        rows: &[HTTP, OWN_RULES],
+    },
+    Mapping {
+        what: "an HTTP listener",
+        around: "{ listeners: [{ name: a, bind: 1, rules: [{ target: h:1 }], @ }], policies: { set: { max_requests: 7 } }, upstreams: { u: { targets: h:9 } } }",
+        rows: &[POLICIES, HEADERS_OF_A_SET, SETS],
     },
     Mapping { what: "`http_config`", around: "{ http_config: { @ } }", rows: &[HTTP_PORT] },
     Mapping {
         what: "`http_config`",
-        around: "{ http_config: { port: 1, @ }, http_routes: [{ target: h:1 }], policies: { set: { max_requests: 7 } } }",
-        rows: &[HTTP, INHERITED_SHORT],
+        around: "{ http_config: { port: 1, @ }, http_routes: [{ target: h:1 }], policies: { set: { max_requests: 7 } }, upstreams: { u: { targets: h:9 } } }",
+        rows: &[HTTP, POLICIES, HEADERS_OF_A_SET, SETS],
     },
     Mapping { what: "a TCP listener", around: "{ listeners: [{ @ }] }", rows: &[TCP_LISTENER] },
     Mapping {
@@ -461,14 +455,14 @@ pub const MAPPINGS: &[Mapping] = &[
         what: "a rule",
         around: "{ http_config: { port: 1 }, http_routes: [{ @ }], upstreams: { other: { targets: i:1 } }, \
                  policies: { set: { max_requests: 7 } } }",
-        rows: &[RULE, HEADERS],
+        rows: &[RULE, policy_keys::OF_RULES, HEADERS],
     },
     of_rule!("`headers`", "headers: { @ }", BOTH_MESSAGES),
     of_rule!("changes of fields", "headers: { request: { @ } }", CHANGES),
     of_rule!("`hsts`", "hsts: { @ }", HSTS),
     Mapping {
         what: "a set of policies",
-        around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, policy: a }], policies: { a: { @ } } }",
+        around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, policy: a }, { upstream: u }], policies: { a: { @ } }, upstreams: { u: { targets: h:9 } } }",
         rows: &[POLICIES, HEADERS_OF_A_SET],
     },
     of_rule!("`cors`", "cors: { @ }", CORS),
@@ -479,6 +473,9 @@ pub const MAPPINGS: &[Mapping] = &[
     of_rule!("`keys`", "auth: { jwt: { keys: { @ } } }", JWT_KEYS),
     of_rule!("`forward`", "auth: { forward: { @ } }", FORWARD),
     of_rule!("`max_requests`", "max_requests: { @ }", MAX_REQUESTS),
+    of_rule!("`mirror`", "mirror: { @ }", MIRROR),
+    of_rule!("`speed`", "speed: { @ }", SPEED),
+    of_rule!("`compress`", "compress: { @ }", COMPRESS),
     Mapping {
         what: "a redirect",
         around: "{ http_config: { port: 1 }, http_routes: [{ redirect: { @ } }] }",
@@ -557,7 +554,8 @@ pub fn load_inside(around: &str, inside: &str) -> Result<Loaded, Diagnostics> {
         &MemoryInputs::new()
             .file("smolgate.yml", text)
             .file("users", policy_keys::USERS)
-            .file("keys.pem", policy_keys::KEYS),
+            .file("keys.pem", policy_keys::KEYS)
+            .file("page", "a page"),
     )
 }
 

@@ -10,6 +10,7 @@
 
 pub mod adapted;
 pub mod client;
+pub mod dialects;
 pub mod folder;
 pub mod gate;
 pub mod golden;

@@ -17,10 +17,46 @@ pub(super) const POLICIES: &[Row] = &[
     ("rate_limit", "", "rate_limit: 7/1s"),
     ("auth", "", "auth: { forward: http://a/b }"),
     ("max_requests", "", "max_requests: 7"),
+    ("mirror", "", "mirror: { upstream: u }"),
+    ("speed", "", "speed: { upload: 8kbit }"),
+    ("compress", "", "compress: true"),
+    ("intercept", "", "intercept: 502"),
+    ("pages", "", "pages: { 404: page }"),
     ("max_body", "", "max_body: 7"),
     ("body_timeout", "", "body_timeout: 7s"),
     ("response_timeout", "", "response_timeout: 7s"),
     ("tunnel_timeout", "", "tunnel_timeout: 7s"),
+];
+
+/// Those of an HTTP listener.
+pub(super) const OF_LISTENERS: &[Row] = &[
+    ("cors", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], cors: \"*\""),
+    ("rate_limit", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], rate_limit: 7/1s"),
+    ("auth", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], auth: { forward: http://a/b }"),
+    ("mirror", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], mirror: { upstream: u }"),
+    ("speed", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], speed: { upload: 8kbit }"),
+    ("policy", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], policy: set"),
+];
+
+/// Those of an HTTP listener in the short form: the rules are around.
+pub(super) const OF_SHORT_LISTENERS: &[Row] = &[
+    ("cors", "", "cors: \"*\""),
+    ("rate_limit", "", "rate_limit: 7/1s"),
+    ("auth", "", "auth: { forward: http://a/b }"),
+    ("mirror", "", "mirror: { upstream: u }"),
+    ("speed", "", "speed: { upload: 8kbit }"),
+    ("policy", "", "policy: set"),
+];
+
+/// Those of a rule.
+pub(super) const OF_RULES: &[Row] = &[
+    ("cors", "target: h:1", "target: h:1, cors: \"*\""),
+    ("rate_limit", "target: h:1", "target: h:1, rate_limit: 7/1s"),
+    ("auth", "target: h:1", "target: h:1, auth: { forward: http://a/b }"),
+    ("mirror", "target: h:1", "target: h:1, mirror: { upstream: other }"),
+    ("speed", "target: h:1", "target: h:1, speed: { upload: 8kbit }"),
+    ("policy", "target: h:1", "target: h:1, policy: set"),
+    ("max_requests", "target: h:1", "target: h:1, max_requests: 7"),
 ];
 
 pub(super) const CORS: &[Row] = &[
@@ -39,6 +75,8 @@ pub(super) const RATE_LIMIT: &[Row] = &[
     ("by", "requests: 7, per: 1s", "requests: 7, per: 1s, by: host"),
     ("else", "requests: 7, per: 1s, by: cookie.a", "requests: 7, per: 1s, by: cookie.a, else: all"),
     ("keys", "requests: 7, per: 1s", "requests: 7, per: 1s, keys: 77"),
+    ("ipv6_prefix", "requests: 7, per: 1s", "requests: 7, per: 1s, ipv6_prefix: 56"),
+    ("status", "requests: 7, per: 1s", "requests: 7, per: 1s, status: 503"),
     ("fields", "requests: 7, per: 1s", "requests: 7, per: 1s, fields: true"),
 ];
 
@@ -90,6 +128,26 @@ pub(super) const FORWARD: &[Row] = &[
     ("copy", "url: http://a/b", "url: http://a/b, copy: X-A"),
     ("sign_in", "url: http://a/b", "url: http://a/b, sign_in: \"https://a/{url}\""),
     ("timeout", "url: http://a/b", "url: http://a/b, timeout: 7s"),
+    ("upstream", "url: http://a/b", "upstream: u"),
+    ("path", "upstream: u", "upstream: u, path: /b"),
+    ("cache", "url: http://a/b", "url: http://a/b, cache: 7s"),
+    ("preflights", "url: http://a/b", "url: http://a/b, preflights: true"),
+];
+
+pub(super) const MIRROR: &[Row] =
+    &[("upstream", "upstream: u", "upstream: v"), ("share", "upstream: u", "upstream: u, share: 7%")];
+
+pub(super) const SPEED: &[Row] = &[
+    ("download", "download: 8kbit", "download: 9kbit"),
+    ("upload", "download: 8kbit", "download: 8kbit, upload: 8kbit"),
+    ("shared", "download: 8kbit", "download: 8kbit, shared: true"),
+];
+
+pub(super) const COMPRESS: &[Row] = &[
+    ("level", "", "level: 7"),
+    ("min", "", "min: 7"),
+    ("types", "", "types: a/b"),
+    ("cookies", "", "cookies: true"),
 ];
 
 pub(super) const MAX_REQUESTS: &[Row] = &[

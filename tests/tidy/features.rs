@@ -35,10 +35,22 @@ const FEATURES: &[Feature] = &[
         words: &["compose"],
     },
     Feature {
+        name: "compress",
+        room: &["src/encoding/"],
+        seam: &["src/lib.rs", "src/config/source/policies/compress.rs"],
+        words: &["flate2"],
+    },
+    Feature {
         name: "demo",
         room: &["src/demo/", "src/cli/demo.rs", "src/cli/no_demo.rs"],
         seam: &["src/lib.rs", "src/cli/mod.rs", "src/cli/arguments.rs", "src/cli/configuration.rs"],
         words: &["demo", "whoami"],
+    },
+    Feature {
+        name: "dialects",
+        room: &["src/config/dialects/plain/", "src/config/dialects/go_proxy/", "src/config/dialects/locci/"],
+        seam: &["src/config/dialects/mod.rs"],
+        words: &["go_proxy", "locci"],
     },
     Feature {
         name: "files",
@@ -151,7 +163,7 @@ mod tests {
 
     #[test]
     fn a_feature_without_comment_default_or_row_is_found() {
-        let good = "[features]\n# All.\ndefault = [\"acme\", \"auth\", \"compose\", \"demo\", \"files\", \"jwt\", \"regex\"]\n# Orders.\nacme = []\n# Users.\nauth = []\n# Labels.\ncompose = []\n# Try.\ndemo = []\n# Files.\nfiles = []\n# Tokens.\njwt = []\n# Match.\nregex = []\n\n[x]\n";
+        let good = "[features]\n# All.\ndefault = [\"acme\", \"auth\", \"compose\", \"compress\", \"demo\", \"dialects\", \"files\", \"jwt\", \"regex\"]\n# Orders.\nacme = []\n# Users.\nauth = []\n# Labels.\ncompose = []\n# Gzip.\ncompress = []\n# Try.\ndemo = []\n# Others.\ndialects = []\n# Files.\nfiles = []\n# Tokens.\njwt = []\n# Match.\nregex = []\n\n[x]\n";
         assert_eq!(declared(good), [""; 0]);
         assert_eq!(declared(&good.replace("# Try.\n", "")).len(), 1);
         assert_eq!(declared(&good.replace(", \"regex\"", "")).len(), 1);

@@ -167,6 +167,7 @@ impl<'a> Case<'a, '_> {
             trusted_proxies: _,
             client_gone: _,
             max_requests: _,
+            pages: _,
         } = self.http;
         let winner = self.explanation().winner;
         let path = self.asked.path.as_bytes();

@@ -21,8 +21,7 @@ pub(super) fn outcome(plan: &Plan, asked: &Asked, rule: &Rule, values: &Template
         policies: _,
         action,
     } = rule;
-    let policies = rule.policies_text();
-    let after = if policies.is_empty() { policies } else { format!(", after {policies}") };
+    let after = rule.policies_text();
     let outcome = match action {
         Action::Proxy(proxy) => proxied(plan, asked, (rule, proxy), values),
         Action::Redirect(Redirect { to, status }) => format!("{status} to {}", written(to, values)),

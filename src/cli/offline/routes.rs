@@ -111,8 +111,7 @@ fn action(plan: &Plan, rule: &Rule) -> String {
         policies: _,
         action,
     } = rule;
-    let policies = rule.policies_text();
-    let after = if policies.is_empty() { policies } else { format!(", after {policies}") };
+    let after = rule.policies_text();
     let stays = if *in_the_clear { ", stays on plain HTTP" } else { "" };
     let action = match action {
         Action::Proxy(Proxy {
@@ -144,8 +143,11 @@ fn action(plan: &Plan, rule: &Rule) -> String {
 
 /// A fixed response in a few words.
 pub(super) fn respond(answer: &Respond) -> String {
-    let Respond { status, headers: _, body } = answer;
-    format!("respond {status} ({} bytes)", body.to_string().len())
+    let Respond { status, headers: _, body, page } = answer;
+    match page {
+        Some(page) => format!("respond {status} with {}", page.path.display()),
+        None => format!("respond {status} ({} bytes)", body.to_string().len()),
+    }
 }
 
 /// The targets of an upstream. Its name stands in front if it was given one.
@@ -158,7 +160,7 @@ pub(super) fn upstream(plan: &Plan, id: UpstreamId) -> String {
 
 /// The upstream of a connection, and what the gate sends there first.
 pub(super) fn passed(plan: &Plan, pass: &Pass) -> String {
-    let Pass { upstream: id, send_proxy_protocol, idle_timeout: _ } = pass;
+    let Pass { upstream: id, send_proxy_protocol, idle_timeout: _, speed: _ } = pass;
     let to = upstream(plan, *id);
     match send_proxy_protocol {
         Some(version) => format!("{to}, behind a PROXY header ({})", version.word()),

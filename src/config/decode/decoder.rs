@@ -75,7 +75,8 @@ impl Decoder<'_> {
                         for (message, hint) in warnings {
                             self.report.warning(Some(span), message, hint);
                         }
-                        Some(Text::new(text, span, Some(written)))
+                        let changed = text != written;
+                        Some(Text::new(text, span, changed.then_some(written)))
                     }
                     Err((message, hint)) => {
                         self.report.error_hint(span, message, hint);

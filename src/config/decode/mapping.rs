@@ -122,7 +122,10 @@ impl<'d, 'a> MappingReader<'d, 'a> {
                 continue;
             }
             let message = format!("{} is not a key of {what}", quoted(&key.value));
-            let (ours, hint) = instead(&key.value, what, &known);
+            let (ours, hint) = match decoder.notation.tells_of_other_proxies() {
+                true => instead(&key.value, what, &known),
+                false => among(&key.value, what, &known),
+            };
             meant.extend(ours);
             decoder.report.error_hint(key.span, message, hint);
         }
@@ -144,13 +147,21 @@ fn instead(key: &str, what: &str, known: &[&'static str]) -> (Option<&'static st
     if let Some(text) = text.filter(|text| !text.is_empty()) {
         return (meant, text.to_owned());
     }
+    let is_slip = nearly(key, known.iter().copied()).is_some();
+    let (near, hint) = among(key, what, known);
+    let foreign = foreign::write_instead(key).filter(|_| !is_slip);
+    (meant.or(near), foreign.unwrap_or(hint))
+}
+
+/// The known key that is nearly the unknown one, and the hint.
+fn among(key: &str, what: &str, known: &[&'static str]) -> (Option<&'static str>, String) {
     let slip = nearly(key, known.iter().copied());
     let near = slip.or_else(|| did_you_mean(key, known.iter().copied()));
-    let foreign = foreign::write_instead(key).filter(|_| slip.is_none());
-    let hint = foreign
-        .or_else(|| near.map(|near| format!("did you mean `{near}`?")))
-        .unwrap_or_else(|| format!("the keys of {what} are {}", known.join(", ")));
-    (meant.or(near), hint)
+    let hint = match near {
+        Some(near) => format!("did you mean `{near}`?"),
+        None => format!("the keys of {what} are {}", known.join(", ")),
+    };
+    (near, hint)
 }
 
 /// A hint for a value that is no mapping.
@@ -166,6 +177,7 @@ fn form(what: &str) -> String {
         }
         "a rule" => "host: NAME, target: \"http://host:port\"",
         "a response" => "respond: { status: 404, body: \"not found\" }",
+        "a route" => "path: /api/, target: \"http://host:port\"",
         "an upstream" => "NAME: { targets: [\"http://host:port\"] }",
         "the internal API" => {
             "internal_api: { bind: \"127.0.0.1:42007\" }`; it is always on, and a socket keeps it to this machine: `bind: \"unix:/run/smolgate.sock\""

@@ -18,6 +18,11 @@ pub(crate) trait Notation {
 
     /// The character between the items of a list that is written as one string, if there may be one.
     fn separator(&self) -> Option<char>;
+
+    /// Whether an unknown key that other proxies have gets their hint, which tells of native keys.
+    fn tells_of_other_proxies(&self) -> bool {
+        true
+    }
 }
 
 /// A string with its references filled in.

@@ -16,10 +16,14 @@ pub(crate) struct Dialect {
     pub(super) name: &'static str,
     /// The description in `--help`.
     pub(super) about: &'static str,
-    /// Keys at the top of a file that only this dialect has.
+    /// Keys at the top of a file that only this dialect has. One of them tells the dialect.
     pub(super) keys: &'static [&'static str],
+    /// Keys at the top that the native format has too.
+    pub(super) shared: &'static [&'static str],
     /// Files that are tried if none is named.
     pub(super) default_files: &'static [&'static str],
+    /// Files that are tried after those of all dialects. Other programs have such names too, so a key must tell.
+    pub(super) common_files: &'static [&'static str],
     /// The option that names files of this dialect: `--NAME FILE`.
     pub(super) option: Option<FileOption>,
     /// A JSON Schema of its files.

@@ -7,6 +7,15 @@
 #[cfg(feature = "compose")]
 mod compose;
 
+#[cfg(feature = "dialects")]
+mod go_proxy;
+
+#[cfg(feature = "dialects")]
+mod locci;
+
+#[cfg(feature = "dialects")]
+mod plain;
+
 mod native;
 
 mod dialect;
@@ -27,6 +36,10 @@ pub(crate) const DIALECTS: &[Dialect] = &[
     native::DIALECT,
     #[cfg(feature = "compose")]
     compose::DIALECT,
+    #[cfg(feature = "dialects")]
+    go_proxy::DIALECT,
+    #[cfg(feature = "dialects")]
+    locci::DIALECT,
 ];
 
 /// A dialect, by its index in the table.
@@ -55,6 +68,17 @@ impl Format {
         DIALECTS.iter().enumerate().flat_map(files)
     }
 
+    /// The files that are tried after those, if a key tells that they are ours.
+    pub fn common_files() -> impl Iterator<Item = &'static str> {
+        DIALECTS.iter().flat_map(|dialect| dialect.common_files.iter().copied())
+    }
+
+    /// Whether a key at the top tells any format.
+    pub(crate) fn knows(root: &Node) -> bool {
+        let own = DIALECTS.iter().flat_map(|dialect| dialect.keys.iter().copied());
+        own.chain(schema::top_keys()).any(|key| root.get(key).is_some())
+    }
+
     /// A JSON Schema of its files, for editors.
     pub fn schema(self) -> serde_json::Value {
         (DIALECTS[self.0].schema)()
@@ -71,12 +95,12 @@ impl Format {
         foreign.flat_map(|foreign| foreign.names.iter().copied())
     }
 
-    /// Reports keys of the native format at the top of a file of this one, which would have no effect.
-    pub(crate) fn report_native_keys(self, root: &Node, report: &mut Report) {
+    /// Reports keys of other formats at the top of a file of this one, and takes them out: they would have no effect.
+    pub(crate) fn refuse_other_keys(self, root: &mut Node, report: &mut Report) {
         let dialect = &DIALECTS[self.0];
-        let (Value::Map(entries), false) = (&root.value, dialect.keys.is_empty()) else { return };
-        let keys = || entries.iter().map(|(key, _)| key);
-        let hint = match keys().find(|key| dialect.keys.contains(&key.value.as_str())) {
+        let (Value::Map(entries), false) = (&mut root.value, dialect.keys.is_empty()) else { return };
+        let own = entries.iter().map(|(key, _)| key).find(|key| dialect.keys.contains(&key.value.as_str()));
+        let hint = match own {
             Some(own) => {
                 let line = report.origin(own.span).line;
                 format!(
@@ -86,10 +110,21 @@ impl Format {
             }
             None => "put it into a file of its own, and name that with -c".to_owned(),
         };
-        for key in keys().filter(|key| schema::top_keys().any(|native| native == key.value)) {
-            let message = format!("`{}` means nothing in a {} file", key.value, dialect.name);
-            report.error_hint(key.span, message, hint.as_str());
-        }
+        entries.retain(|(key, _)| {
+            let others = self.has_other_key(&key.value);
+            if others {
+                let message = format!("`{}` means nothing in a {} file", key.value, dialect.name);
+                report.error_hint(key.span, message, hint.as_str());
+            }
+            !others
+        });
+    }
+
+    /// Whether a key is one of the native format that this one has not, or tells of a third.
+    fn has_other_key(self, key: &str) -> bool {
+        let Dialect { keys, shared, .. } = &DIALECTS[self.0];
+        let is_native = schema::top_keys().any(|native| native == key) && !shared.contains(&key);
+        !keys.contains(&key) && (is_native || DIALECTS.iter().any(|other| other.keys.contains(&key)))
     }
 
     /// The format of a tree, by its keys.

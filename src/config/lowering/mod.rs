@@ -8,11 +8,12 @@ mod binds;
 mod rules;
 mod tls;
 
+mod policies;
+
 mod upstreams;
 
 mod upstream_policy;
 
 mod names;
-mod policies;
 
 pub(crate) use top_level::{ListenerSpans, Lowered, internal_api, lower};

@@ -6,9 +6,15 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use crate::config::diagnostics::{Report, Spanned, did_you_mean};
-use crate::config::plan::{HeadersWritten, Limits, LimitsWritten, PoliciesWritten};
-use crate::config::source::PolicySetSource;
+use super::upstreams::{TargetProtocol, Upstreams};
+use crate::config::decode::Text;
+use crate::config::diagnostics::{Report, Span, Spanned, did_you_mean};
+use crate::config::plan::{
+    Auth, AuthServer, AuthServerPlace, HeadersWritten, Limits, LimitsWritten, Mirror, Policies,
+    PoliciesWritten, PolicyUpstream, RequestLimit, UpstreamWritten,
+};
+use crate::config::source::{Inline, PolicySetSource, UpstreamPolicySource, UpstreamUse};
+use crate::config::values::target;
 
 /// The named sets of all files.
 pub(super) struct PolicySets(HashMap<Arc<str>, PolicySetSource>);
@@ -48,12 +54,25 @@ impl PolicySets {
 /// The policies and limits of a rule that says nothing itself.
 #[derive(Clone, Default)]
 pub(super) struct Defaults {
+    /// The name of the listener.
+    pub(super) listener: Arc<str>,
     pub(super) policies: PoliciesWritten,
     pub(super) limits: Limits,
     pub(super) headers: HeadersWritten,
+    /// Whether the listener limits the open requests of all of its rules together.
+    pub(super) limits_requests: bool,
 }
 
 impl Defaults {
+    /// The policies of a rule that are in force. `false` for `max_requests` exempts it from the limit of the listener.
+    pub(super) fn settle(&self, of_rule: &PoliciesWritten) -> Option<Arc<Policies>> {
+        let mut all = of_rule.over(&self.policies);
+        if self.limits_requests && all.max_requests == Some(None) {
+            all.max_requests = Some(Some(Arc::new(RequestLimit::none())));
+        }
+        all.settle()
+    }
+
     /// These, with what was written in their place.
     pub(super) fn with(
         &self,
@@ -62,9 +81,11 @@ impl Defaults {
         headers: &HeadersWritten,
     ) -> Self {
         Self {
+            listener: self.listener.clone(),
             policies: policies.over(&self.policies),
             limits: self.limits.with(limits),
             headers: headers.over(&self.headers),
+            limits_requests: self.limits_requests,
         }
     }
 
@@ -76,4 +97,47 @@ impl Defaults {
             .rev()
             .fold(self.clone(), |below, set| below.with(&set.policies, &set.limits, &set.headers))
     }
+}
+
+/// The policies of the rule at `span`, with the upstreams that they use.
+pub(super) fn with_upstreams(
+    policies: Arc<Policies>,
+    span: Span,
+    upstreams: &mut Upstreams,
+    report: &mut Report,
+) -> Arc<Policies> {
+    let mut find = |one| upstreams.use_one(one, TargetProtocol::Http, report).map(PolicyUpstream);
+    let auth = policies.auth.as_deref().and_then(|auth| match auth {
+        Auth::Server(server) => {
+            let upstream = find(upstream_use(&server.place, span)?)?;
+            Some(Arc::new(Auth::Server(AuthServer { upstream, ..server.clone() })))
+        }
+        Auth::Basic(_) | Auth::Jwt(_) => None,
+    });
+    let mirror = policies.mirror.as_deref().and_then(|mirror| {
+        let upstream = find(named(&mirror.name, span))?;
+        Some(Arc::new(Mirror { upstream, ..mirror.clone() }))
+    });
+    if auth.is_none() && mirror.is_none() {
+        return policies;
+    }
+    let Policies { auth: written, mirror: written_mirror, .. } = &*policies;
+    let (auth, mirror) = (auth.or_else(|| written.clone()), mirror.or_else(|| written_mirror.clone()));
+    Arc::new(Policies { auth, mirror, ..Policies::clone(&policies) })
+}
+
+/// The upstream of a server.
+fn upstream_use(place: &AuthServerPlace, span: Span) -> Option<UpstreamUse> {
+    let url = match place {
+        AuthServerPlace::Named { upstream, .. } => return Some(named(upstream, span)),
+        AuthServerPlace::Url(url) => url,
+    };
+    let targets = vec![Spanned { value: target::target(url).ok()?, span }];
+    let (settings, policy) = (UpstreamWritten::default(), UpstreamPolicySource::default());
+    Some(UpstreamUse::Inline(Box::new(Inline { span, targets, tls: None, settings, policy })))
+}
+
+/// The upstream with this name, for the rule at `span`.
+fn named(name: &Arc<str>, span: Span) -> UpstreamUse {
+    UpstreamUse::Named(Text::new(name.to_string(), span, None))
 }

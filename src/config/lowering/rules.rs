@@ -4,18 +4,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::names::Names;
-use super::policies::{Defaults, PolicySets};
+use super::policies::{Defaults, PolicySets, with_upstreams};
 use super::upstreams::{TargetProtocol, Upstreams};
-use crate::config::diagnostics::{Report, Span, Spanned};
+use crate::config::diagnostics::{Report, Span};
 use crate::config::inputs::Inputs;
-use crate::config::plan::{
-    Action, Auth, AuthServer, AuthUpstream, Conditions, Files, Limits, Pass, Policies, Proxy, Rule,
-    UpstreamWritten,
-};
-use crate::config::source::{
-    ActionSource, FilesSource, Inline, PassSource, ProxySource, RuleSource, UpstreamPolicySource, UpstreamUse,
-};
-use crate::config::values::target;
+use crate::config::plan::{Action, Conditions, Files, Limits, Pass, Proxy, Rule, Speed};
+use crate::config::source::{ActionSource, FilesSource, PassSource, ProxySource, RuleSource};
 
 /// The rules of one listener, in order. A wrong rule is left out, because it was reported.
 pub(super) fn lower(
@@ -38,22 +32,22 @@ pub(super) fn lower(
         };
         let of_rule = of_listener.below(&source.policy, sets, report);
         let defaults = &of_rule.limits;
+        let place = format!("listeners.{}.rules.{name}", of_listener.listener);
+        let policies = source.policies.in_place(place).over(&of_rule.policies);
+        let speed = policies.speed.clone().flatten();
         let (policies, headers) = match source.action {
             // They act before a request is read.
             Some(ActionSource::Pass(_) | ActionSource::Drop) => (None, None),
-            _ => (
-                source.policies.over(&of_rule.policies).settle(),
-                source.headers.over(&of_rule.headers).settle(),
-            ),
+            _ => (of_rule.settle(&policies), source.headers.over(&of_rule.headers).settle()),
         };
-        let policies = policies.map(|policies| with_upstream(policies, source.span, upstreams, report));
+        let policies = policies.map(|policies| with_upstreams(policies, source.span, upstreams, report));
         let action = match source.action {
             Some(ActionSource::Proxy(proxy)) => lower_proxy(*proxy, defaults, upstreams, report),
             Some(ActionSource::Redirect(redirect)) => Some(Action::Redirect(redirect)),
             Some(ActionSource::Respond(respond)) => Some(Action::Respond(respond)),
             Some(ActionSource::Files(files)) => Some(lower_files(*files, defaults, inputs, report)),
             Some(ActionSource::Drop) => Some(Action::Drop),
-            Some(ActionSource::Pass(pass)) => lower_pass(pass, defaults, upstreams, report),
+            Some(ActionSource::Pass(pass)) => lower_pass(pass, defaults, speed, upstreams, report),
             None => None,
         };
         if let Some(action) = action {
@@ -99,24 +93,6 @@ fn salted(mut conditions: Option<Arc<Conditions>>, name: &Arc<str>) -> Option<Ar
         share.salt = name.clone();
     }
     conditions
-}
-
-/// The policies, with the upstream of a server that knows the users.
-fn with_upstream(
-    policies: Arc<Policies>,
-    span: Span,
-    upstreams: &mut Upstreams,
-    report: &mut Report,
-) -> Arc<Policies> {
-    let Some(Auth::Server(server)) = policies.auth.as_deref() else { return policies };
-    let Ok(value) = target::target(&server.url) else { return policies };
-    let targets = vec![Spanned { value, span }];
-    let (settings, policy) = (UpstreamWritten::default(), UpstreamPolicySource::default());
-    let inline = Inline { span, targets, tls: None, settings, policy };
-    let found = upstreams.use_one(UpstreamUse::Inline(Box::new(inline)), TargetProtocol::Http, report);
-    let Some(upstream) = found.map(AuthUpstream) else { return policies };
-    let auth = Auth::Server(AuthServer { upstream, ..server.clone() });
-    Arc::new(Policies { auth: Some(Arc::new(auth)), ..Policies::clone(&policies) })
 }
 
 /// The names that were given. Two rules of a listener cannot share one.
@@ -212,6 +188,7 @@ fn lower_files(source: FilesSource, defaults: &Limits, inputs: &dyn Inputs, repo
 fn lower_pass(
     source: PassSource,
     defaults: &Limits,
+    speed: Option<Arc<Speed>>,
     upstreams: &mut Upstreams,
     report: &mut Report,
 ) -> Option<Action> {
@@ -220,5 +197,6 @@ fn lower_pass(
         upstream: upstreams.use_one(upstream, TargetProtocol::Tcp, report)?,
         send_proxy_protocol,
         idle_timeout: idle_timeout.map_or(defaults.tunnel_timeout, |timeout| timeout.value),
+        speed,
     }))
 }

@@ -11,7 +11,8 @@ use super::{acme, binds, tls};
 use crate::config::diagnostics::{Report, Span, Spanned};
 use crate::config::inputs::Inputs;
 use crate::config::plan::{
-    Bind, HttpListener, HttpSettings, InternalApi, InternalBind, Listener, OrderedHosts, Pass, Plan, Protocol,
+    Bind, HttpListener, HttpSettings, InternalApi, InternalBind, Listener, OrderedHosts, Pass, Plan,
+    PoliciesWritten, Protocol,
 };
 use crate::config::source::{self, HttpSource, InternalSource, ListenerSource, ProtocolSource, Source};
 use crate::config::values::environment;
@@ -50,9 +51,15 @@ pub(crate) fn lower(source: Source, inputs: &dyn Inputs, report: &mut Report) ->
         store: Arc::from(&*orders.store),
         wildcards: orders.dns.is_some(),
     });
-    let lower = |listener| {
-        lower_listener(listener, settings.shutdown_timeout, &ordered, &sets, &mut upstreams, inputs, report)
+    let pages = PoliciesWritten { pages: source.pages, ..PoliciesWritten::default() };
+    let common = Common {
+        shutdown_timeout: settings.shutdown_timeout,
+        ordered,
+        sets,
+        defaults: Defaults { policies: pages, ..Defaults::default() },
+        inputs,
     };
+    let lower = |listener| lower_listener(listener, &common, &mut upstreams, report);
     let (listeners, spans): (Vec<_>, _) = source.listeners.into_iter().filter_map(lower).unzip();
     if let Some(orders) = &orders {
         acme::check_ports(orders, &listeners, report);
@@ -116,28 +123,37 @@ fn check_names(listeners: &[ListenerSource], report: &mut Report) {
     }
 }
 
+/// The values that all listeners share.
+struct Common<'a> {
+    shutdown_timeout: Duration,
+    ordered: Option<OrderedHosts>,
+    sets: PolicySets,
+    defaults: Defaults,
+    inputs: &'a dyn Inputs,
+}
+
 fn lower_listener(
     source: ListenerSource,
-    shutdown_timeout: Duration,
-    ordered: &Option<OrderedHosts>,
-    sets: &PolicySets,
+    common: &Common<'_>,
     upstreams: &mut Upstreams,
-    inputs: &dyn Inputs,
     report: &mut Report,
 ) -> Option<(Listener, ListenerSpans)> {
     let origin = report.origin(source.span);
     let mut spans = ListenerSpans { listener: source.span, rules: Vec::new() };
     let protocol = match source.protocol {
         ProtocolSource::Http(http) => {
+            let name = source.name.as_ref().map(|name| name.value.clone()).unwrap_or_default();
             spans.rules = http.rules.iter().map(|rule| rule.span).collect();
-            Some(Protocol::Http(lower_http(*http, sets, upstreams, inputs, report)))
+            Some(Protocol::Http(lower_http(*http, &name, common, upstreams, report)))
         }
         ProtocolSource::Tcp(tcp) => {
             let upstream = tcp.upstream.and_then(|one| upstreams.use_one(one, TargetProtocol::Tcp, report));
             let idle_timeout = tcp.idle_timeout.map_or(TCP_IDLE_TIMEOUT, |timeout| timeout.value);
             let send_proxy_protocol = tcp.send_proxy_protocol;
-            let pass = |upstream| Pass { upstream, send_proxy_protocol, idle_timeout };
-            upstream.map(|upstream| Protocol::Tcp(pass(upstream)))
+            let name = source.name.as_ref().map_or("", |name| &name.value);
+            let speed = tcp.policies.in_place(format_args!("listeners.{name}")).speed.flatten();
+            upstream
+                .map(|upstream| Protocol::Tcp(Pass { upstream, send_proxy_protocol, idle_timeout, speed }))
         }
     };
     if let (Some(tls), Some(protocol)) = (&source.tls, &protocol) {
@@ -149,29 +165,34 @@ fn lower_listener(
         binds: source.binds.into_iter().map(|bind| bind.value).collect(),
         protocol: protocol?,
         accept_proxy_protocol: source.accept_proxy_protocol,
-        tls: source.tls.map(|tls| tls::lower(tls, ordered, report)),
-        shutdown_timeout: source.shutdown_timeout.map_or(shutdown_timeout, |timeout| timeout.value),
+        tls: source.tls.map(|tls| tls::lower(tls, &common.ordered, report)),
+        shutdown_timeout: source.shutdown_timeout.map_or(common.shutdown_timeout, |timeout| timeout.value),
     };
     Some((listener, spans))
 }
 
 fn lower_http(
-    source: HttpSource,
-    sets: &PolicySets,
+    mut source: HttpSource,
+    name: &Arc<str>,
+    common: &Common<'_>,
     upstreams: &mut Upstreams,
-    inputs: &dyn Inputs,
     report: &mut Report,
 ) -> HttpListener {
+    source.policies = source.policies.in_place(format_args!("listeners.{name}"));
     let HttpSource { limits, policies, policy, headers, .. } = &source;
-    let defaults = Defaults::default().below(policy, sets, report).with(policies, limits, headers);
+    let Common { sets, defaults, inputs, .. } = common;
+    let limits_requests = source.max_requests.is_some();
+    let defaults = Defaults { limits_requests, listener: name.clone(), ..defaults.clone() };
+    let defaults = defaults.below(policy, sets, report).with(policies, limits, headers);
     let mut settings = HttpSettings::default().with(&source.settings);
     settings.target_bytes_max = settings.target_bytes_max.min(settings.head_bytes_max);
     HttpListener {
-        rules: rules::lower(source.rules, &defaults, sets, upstreams, inputs, report),
+        rules: rules::lower(source.rules, &defaults, sets, upstreams, *inputs, report),
         settings,
         trusted_proxies: source.trusted_proxies,
         client_gone: source.client_gone,
         redirect_to_https: source.redirect_to_https,
         max_requests: source.max_requests,
+        pages: defaults.policies.pages.flatten(),
     }
 }

@@ -238,14 +238,21 @@ fn settings<'a>(plan: &'a Plan, listener: &'a Listener) -> impl PartialEq + 'a {
 }
 
 fn http_settings(http: &HttpListener) -> impl PartialEq {
-    let HttpListener { rules: _, settings, trusted_proxies, client_gone, redirect_to_https, max_requests } =
-        http;
-    (settings, trusted_proxies, client_gone, redirect_to_https, max_requests)
+    let HttpListener {
+        rules: _,
+        settings,
+        trusted_proxies,
+        client_gone,
+        redirect_to_https,
+        max_requests,
+        pages,
+    } = http;
+    (settings, trusted_proxies, client_gone, redirect_to_https, max_requests, pages)
 }
 
 fn tcp_settings<'a>(plan: &'a Plan, pass: &'a Pass) -> impl PartialEq + 'a {
-    let Pass { upstream, send_proxy_protocol, idle_timeout } = pass;
-    (policy(&plan.upstreams[upstream.0]), send_proxy_protocol, idle_timeout)
+    let Pass { upstream, send_proxy_protocol, idle_timeout, speed } = pass;
+    (policy(&plan.upstreams[upstream.0]), send_proxy_protocol, idle_timeout, speed)
 }
 
 fn tls_settings(tls: &ListenerTls) -> impl PartialEq {

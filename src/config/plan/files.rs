@@ -71,6 +71,16 @@ impl Coding {
             Coding::Gzip => "gzip",
         }
     }
+
+    /// All names in `Accept-Encoding`.
+    pub fn names(self) -> &'static [&'static str] {
+        match self {
+            Coding::Brotli => &["br"],
+            Coding::Zstd => &["zstd"],
+            // RFC 9110, section 8.4.1.3.
+            Coding::Gzip => &["gzip", "x-gzip"],
+        }
+    }
 }
 
 /// Which links are followed.

@@ -1,10 +1,12 @@
 //! The identity of rules, and other questions about a plan.
 
 use std::hash::{BuildHasher, Hash, Hasher};
+use std::sync::Arc;
 
 use foldhash::fast::FixedState;
 
 use super::listener::{ACME_CHALLENGES, Listener, Protocol, RedirectToHttps};
+use super::policies::Speed;
 use super::rule::{Action, Matcher, Pass, Proxy, Rule};
 use super::top_level::Plan;
 use super::upstream::{Upstream, UpstreamId};
@@ -32,7 +34,10 @@ impl PartialEq for RuleIdentity<'_> {
             (Action::Proxy(one), Action::Proxy(two)) => {
                 *one == Proxy { upstream: one.upstream, ..two.clone() }
             }
-            (Action::Pass(one), Action::Pass(two)) => *one == Pass { upstream: one.upstream, ..two.clone() },
+            // A connection keeps its speed.
+            (Action::Pass(one), Action::Pass(two)) => {
+                *one == Pass { upstream: one.upstream, speed: one.speed.clone(), ..two.clone() }
+            }
             (one, two) => one == two,
         };
         acts && matched(one) == matched(two) && self.upstream.map(policy) == other.upstream.map(policy)
@@ -106,6 +111,17 @@ fn hash(identity: RuleIdentity<'_>) -> u32 {
 }
 
 impl Plan {
+    /// Each speed of a rule or a listener.
+    pub fn speeds(&self) -> impl Iterator<Item = &Arc<Speed>> {
+        self.listeners.iter().flat_map(|listener| {
+            let of_listener = match &listener.protocol {
+                Protocol::Http(_) => None,
+                Protocol::Tcp(pass) => pass.speed.as_ref(),
+            };
+            listener.rules().iter().filter_map(Rule::speed).chain(of_listener)
+        })
+    }
+
     /// The identity of a rule of this plan.
     pub fn identity<'a>(&'a self, rule: &'a Rule) -> RuleIdentity<'a> {
         RuleIdentity::new(rule, rule.action.upstream().map(|id| &self.upstreams[id.0]))
@@ -114,7 +130,7 @@ impl Plan {
     /// Whether a TCP listener that passes connections to `upstream` may keep them while it has `pass` of this plan.
     pub fn keeps(&self, pass: &Pass, upstream: &Upstream) -> bool {
         // A connection keeps both as they were when it was opened.
-        let Pass { upstream: id, send_proxy_protocol: _, idle_timeout: _ } = pass;
+        let Pass { upstream: id, send_proxy_protocol: _, idle_timeout: _, speed: _ } = pass;
         policy(&self.upstreams[id.0]) == policy(upstream)
     }
 }
@@ -141,6 +157,14 @@ impl Action {
 }
 
 impl Rule {
+    /// The speed of bodies and tunnels of the rule.
+    fn speed(&self) -> Option<&Arc<Speed>> {
+        match &self.action {
+            Action::Pass(pass) => pass.speed.as_ref(),
+            _ => self.policies.as_ref()?.speed.as_ref(),
+        }
+    }
+
     /// Whether the rule protects its path from clients: it drops their requests, refuses them with a status of the 4xx
     /// class, or asks for a user. A rule for every path protects all of them, however a path is written.
     pub fn guards(&self) -> bool {

@@ -8,7 +8,7 @@ use ipnet::IpNet;
 
 use super::bind::Bind;
 use super::origin::Origin;
-use super::policies::RequestLimit;
+use super::policies::{Pages, RequestLimit};
 use super::rule::{Pass, Rule};
 use crate::config::keys::shape::{FIELDS, HEAD_SIZE, TARGET_SIZE, TIMEOUT};
 use crate::config::keys::{Form, Shape, ValueError, settings};
@@ -87,6 +87,8 @@ pub struct HttpListener {
     pub redirect_to_https: Option<RedirectToHttps>,
     /// The limit on all requests together. Those of rules are further ones.
     pub max_requests: Option<Arc<RequestLimit>>,
+    /// The pages for answers to requests that no rule takes.
+    pub pages: Option<Arc<Pages>>,
 }
 
 impl HttpListener {

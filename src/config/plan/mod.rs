@@ -20,11 +20,12 @@ mod rule;
 
 mod files;
 
-mod conditions;
 mod headers;
 mod location;
 mod policies;
 mod upstream;
+
+mod conditions;
 
 mod bind;
 mod origin;
@@ -51,8 +52,9 @@ pub use listener::{
 pub use location::Location;
 pub use origin::Origin;
 pub use policies::{
-    Auth, AuthServer, AuthUpstream, Basic, Cors, Jwt, JwtKeys, OriginPattern, Policies, RateKey, RateLimit,
-    RateLimits, RequestLimit, TokenPlace,
+    Auth, AuthServer, AuthServerPlace, Basic, BitRate, Compress, Cors, Intercept, Jwt, JwtKeys, Mirror,
+    OriginPattern, Page, PageKey, PageValues, Pages, Policies, PolicyUpstream, RateKey, RateLimit,
+    RateLimits, RequestLimit, Speed, SpeedGroup, StatusPattern, TokenPlace,
 };
 pub use rule::{Action, HostPattern, Limits, Matcher, Pass, Proxy, ProxyProtocol, Redirect, Respond, Rule};
 pub use steps::steps;

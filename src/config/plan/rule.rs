@@ -9,7 +9,7 @@ use super::files::Files;
 use super::headers::RuleHeaders;
 use super::location::Location;
 use super::origin::Origin;
-use super::policies::Policies;
+use super::policies::{Page, Policies, Speed};
 use super::upstream::UpstreamId;
 use crate::config::keys::settings;
 use crate::config::keys::shape::{BODY_LIMIT, TIMEOUT};
@@ -143,10 +143,15 @@ impl Rule {
         globs.chain(self.expressions().iter().map(|one| format!("~{one}"))).collect::<Vec<_>>().join(",")
     }
 
-    /// The keys of the policies in the order in which they act, for a reader. Empty if there are none.
+    /// The keys of the policies in the order in which they act, for a reader, behind the action: `, after cors, then
+    /// compress`. Empty if there are none.
     pub fn policies_text(&self) -> String {
         let lines = self.policies.as_ref().map(|policies| policies.lines()).unwrap_or_default();
-        lines.into_iter().map(|(key, _)| key).collect::<Vec<_>>().join(", ")
+        let lines = lines.into_iter().filter(|(_, value)| value != "false");
+        let keys = lines.map(|(key, _)| key);
+        let (then, after) = keys.partition::<Vec<_>, _>(|key| Policies::OF_RESPONSES.contains(key));
+        let parts = [("after", after), ("then", then)].into_iter().filter(|(_, keys)| !keys.is_empty());
+        parts.map(|(word, keys)| format!(", {word} {}", keys.join(", "))).collect()
     }
 
     /// The conditions that are not on the path, for a reader. Empty if there are none.
@@ -274,6 +279,8 @@ pub struct Pass {
     pub send_proxy_protocol: Option<ProxyProtocol>,
     /// The time after which a connection that is silent both ways is closed.
     pub idle_timeout: Duration,
+    /// How fast its bytes move.
+    pub speed: Option<Arc<Speed>>,
 }
 
 /// Versions of the PROXY protocol.
@@ -346,6 +353,8 @@ pub struct Respond {
     pub headers: Vec<(Arc<str>, Arc<str>)>,
     /// The body, with placeholders. Empty for 204 and 304.
     pub body: Template,
+    /// The page that is the body, if it is in a file.
+    pub page: Option<Page>,
 }
 
 impl Respond {

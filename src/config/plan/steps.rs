@@ -55,8 +55,15 @@ fn of_tls(tls: &ListenerTls) -> Vec<String> {
 }
 
 fn of_http(http: &HttpListener) -> Vec<String> {
-    let HttpListener { rules: _, settings, trusted_proxies, client_gone, redirect_to_https, max_requests } =
-        http;
+    let HttpListener {
+        rules: _,
+        settings,
+        trusted_proxies,
+        client_gone,
+        redirect_to_https,
+        max_requests,
+        pages,
+    } = http;
     let HttpSettings {
         header_timeout,
         idle_timeout,
@@ -81,6 +88,9 @@ fn of_http(http: &HttpListener) -> Vec<String> {
         said.push(format!(
             "redirect_to_https {status} to port {port}, except for ACME challenges and `in_the_clear` rules"
         ));
+    }
+    if let Some(pages) = pages {
+        said.push(format!("pages for browsers: {pages}"));
     }
     if let Some(limit) = max_requests {
         let RequestLimit { requests, waiting, timeout } = &**limit;

@@ -6,7 +6,8 @@ use super::files::FILES;
 use super::headers::{BOTH_MESSAGES, CHANGES, HEADERS, HSTS};
 use super::operation::{ACCESS_LOG, INTERNAL_API};
 use super::policies::{
-    AUTH, BASIC, CORS, FORWARD, JWT, JWT_KEYS, MAX_REQUESTS, POLICIES, POLICY, RATE_LIMIT,
+    AUTH, BASIC, COMPRESS, CORS, FORWARD, JWT, JWT_KEYS, MAX_REQUESTS, MIRROR, PAGES, POLICIES, POLICY,
+    RATE_LIMIT, SPEED, SPEED_KEYS,
 };
 use super::tls::{CERTIFICATES, CLIENT_AUTH, LISTENER_TLS};
 use super::upstreams::{
@@ -24,9 +25,9 @@ pub(crate) struct Mapping {
     /// The mapping, as messages name it.
     pub(crate) what: &'static str,
     /// Keys that are read by hand.
-    by_hand: &'static [&'static [ByHand]],
+    pub(crate) by_hand: &'static [&'static [ByHand]],
     /// Keys that a table of settings has.
-    settings: &'static [fn() -> Vec<Row>],
+    pub(crate) settings: &'static [fn() -> Vec<Row>],
 }
 
 impl Mapping {
@@ -83,6 +84,7 @@ const TOP: &[ByHand] = &[
         "/var/lib/smolgate",
         "The folder in which ordered certificates are kept.",
     ),
+    PAGES,
     ("http_config", Map("`http_config`"), "", "The short form of an HTTP listener, which is named http."),
     ("http_routes", RULES, "", "The rules of http_config. The first match wins."),
     ("tcp", Map("`tcp`"), "", "The short form of a TCP listener, which is named tcp."),
@@ -152,6 +154,7 @@ const HTTP: &[ByHand] = &[
 const TCP: &[ByHand] = &[
     ("idle_timeout", Timeout, "1h", "How long a connection may be silent in both directions."),
     SEND_PROXY_PROTOCOL,
+    SPEED,
 ];
 
 const SEND_PROXY_PROTOCOL: ByHand = (
@@ -275,6 +278,7 @@ const RESPONSE: &[ByHand] = &[
     ("status", Number(200, 599), "200", "The status of the response."),
     ("headers", Names(&TEXTS), "", "Names of fields and their values."),
     ("body", Text, "", "The body, with placeholders, at most 1MiB."),
+    ("page", PATH, "", "A file with an HTML page of at most 64KiB, in the place of a body."),
 ];
 
 const PASS: &[ByHand] = &[(
@@ -329,7 +333,10 @@ const MAPPINGS: &[Mapping] = &[
     Mapping { what: "`jwt`", by_hand: &[JWT], settings: &[] },
     Mapping { what: "`keys`", by_hand: &[JWT_KEYS], settings: &[] },
     Mapping { what: "`forward`", by_hand: &[FORWARD], settings: &[] },
+    Mapping { what: "`compress`", by_hand: &[COMPRESS], settings: &[] },
     Mapping { what: "`max_requests`", by_hand: &[MAX_REQUESTS], settings: &[] },
+    Mapping { what: "`mirror`", by_hand: &[MIRROR], settings: &[] },
+    Mapping { what: "`speed`", by_hand: &[SPEED_KEYS], settings: &[] },
     Mapping { what: "`headers`", by_hand: &[BOTH_MESSAGES], settings: &[] },
     Mapping { what: "changes of fields", by_hand: &[CHANGES], settings: &[] },
     Mapping { what: "`hsts`", by_hand: &[HSTS], settings: &[] },

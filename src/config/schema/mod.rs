@@ -5,7 +5,7 @@
 
 pub(crate) mod json;
 
-mod mappings;
+pub(crate) mod mappings;
 
 mod acme;
 mod upstreams;
@@ -16,7 +16,7 @@ mod files;
 
 mod headers;
 
-mod by_hand;
+pub(crate) mod by_hand;
 
 pub(crate) use json::file;
 pub(crate) use mappings::{native, top_keys};

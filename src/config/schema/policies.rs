@@ -1,6 +1,6 @@
 //! The keys of policies.
 
-use Form::{Duration, Either, Flag, Mapping as Map, Names, Number, OneOrMany, Text, Timeout, Words};
+use Form::{Duration, Either, Flag, Mapping as Map, Names, Number, OneOrMany, Size, Text, Timeout, Words};
 
 use super::by_hand::{ByHand, PATH, REQUIRED};
 use crate::config::keys::Form;
@@ -14,6 +14,22 @@ pub(super) const POLICY: &[ByHand] = &[(
     "",
     "The names of sets under policies. Of several, the first that has a key counts.",
 )];
+
+/// A policy of rules, and a key of TCP listeners.
+pub(super) const SPEED: ByHand = (
+    "speed",
+    Either(&[Words(&["false"]), Map("`speed`")]),
+    "",
+    "How fast bodies and tunnels move: { download, upload, shared }.",
+);
+
+/// At the top too.
+pub(super) const PAGES: ByHand = (
+    "pages",
+    Either(&[Words(&["false"]), Names(&PATH)]),
+    "",
+    "Files with HTML pages for answers of the gate to browsers, by status, class or reason.",
+);
 
 /// Policies of rules, and of listeners and sets for their rules.
 pub(super) const POLICIES: &[ByHand] = &[
@@ -41,6 +57,26 @@ pub(super) const POLICIES: &[ByHand] = &[
         "",
         "How many requests are open at once: a number, or { requests, waiting, timeout }.",
     ),
+    (
+        "mirror",
+        Either(&[Words(&["false"]), Map("`mirror`")]),
+        "",
+        "An upstream that gets copies of requests without a body: { upstream, share }.",
+    ),
+    SPEED,
+    (
+        "compress",
+        Either(&[Flag, Map("`compress`")]),
+        "false",
+        "Which responses are compressed: true, or { level, min, types, cookies }.",
+    ),
+    (
+        "intercept",
+        Either(&[Words(&["false"]), TEXTS]),
+        "",
+        "Statuses of targets, such as 502 or 5xx, whose answers a page stands in for.",
+    ),
+    PAGES,
 ];
 
 pub(super) const CORS: &[ByHand] = &[
@@ -69,6 +105,8 @@ pub(super) const RATE_LIMIT: &[ByHand] = &[
     ),
     ("else", Words(&["client", "host", "all"]), "client", "The key for requests without that one."),
     ("keys", Number(64, 16_777_216), "65536", "Keys that are remembered, 16 bytes each."),
+    ("ipv6_prefix", Number(1, 128), "64", "Leading bits of an IPv6 address that tell clients apart."),
+    ("status", Number(400, 599), "429", "The status of a request that is one too many."),
     ("fields", Flag, "false", "Whether responses have RateLimit and RateLimit-Policy."),
 ];
 
@@ -84,10 +122,14 @@ pub(super) const AUTH: &[ByHand] = &[
 ];
 
 pub(super) const FORWARD: &[ByHand] = &[
-    ("url", Text, REQUIRED, "The URL of the server."),
+    ("url", Text, "", "The URL of the server."),
+    ("upstream", Text, "", "In the place of url: the name of an upstream under upstreams."),
+    ("path", Text, "/", "The path at that upstream."),
     ("copy", TEXTS, "", "Fields of its answer for the target. * at the end of a name takes every end."),
     ("sign_in", Text, "", "The URL where browsers sign in, with {url} for the one that they asked for."),
     ("timeout", Timeout, "5s", "The time for an answer."),
+    ("cache", Duration, "0s", "How long an answer of 2xx holds for further requests that are alike."),
+    ("preflights", Flag, "false", "Whether preflights go to the target without a question."),
 ];
 
 pub(super) const JWT: &[ByHand] = &[
@@ -110,6 +152,29 @@ pub(super) const BASIC: &[ByHand] = &[
     ("realm", Text, "restricted", "The name of the protected place, which browsers show."),
     ("forward", Flag, "false", "Whether the target gets the field with the password."),
     ("forward_user", Text, "", "The field with the name of the user for the target."),
+];
+
+pub(super) const MIRROR: &[ByHand] = &[
+    ("upstream", Text, REQUIRED, "The name of an upstream under upstreams."),
+    ("share", Text, "100%", "The share of requests that are copied: 10%."),
+];
+
+pub(super) const SPEED_KEYS: &[ByHand] = &[
+    ("download", Text, "", "Bits per second from targets to clients: 50Mbit."),
+    ("upload", Text, "", "Bits per second from clients to targets."),
+    (
+        "shared",
+        Text,
+        "false",
+        "Whether all connections to which it applies share it: true, or a name that several places share.",
+    ),
+];
+
+pub(super) const COMPRESS: &[ByHand] = &[
+    ("level", Number(1, 9), "3", "1 is the fastest, 9 makes the shortest bodies."),
+    ("min", Size, "1KiB", "The length of the shortest body that is compressed, if it is known."),
+    ("types", TEXTS, "", "Media types of bodies: a/b, a/* or */*+c. By default those of text."),
+    ("cookies", Flag, "false", "Whether responses that set cookies are compressed too."),
 ];
 
 pub(super) const MAX_REQUESTS: &[ByHand] = &[

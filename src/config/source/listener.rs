@@ -14,7 +14,7 @@ use crate::config::decode::{Decoder, MappingReader};
 use crate::config::diagnostics::{Span, Spanned};
 use crate::config::plan::{
     Bind, ClientGone, GlobalWritten, HeadersWritten, HttpWritten, LimitsWritten, PoliciesWritten,
-    ProxyProtocol, RedirectToHttps, RequestLimit,
+    ProxyProtocol, ReadPolicy, RedirectToHttps, RequestLimit,
 };
 use crate::config::syntax::{Node, Value};
 use crate::config::values::{ValueError, networks, scalar, target};
@@ -62,6 +62,8 @@ pub(crate) struct TcpSource {
     pub(crate) upstream: Option<UpstreamUse>,
     pub(crate) send_proxy_protocol: Option<ProxyProtocol>,
     pub(crate) idle_timeout: Option<Spanned<Duration>>,
+    /// Its speed alone.
+    pub(crate) policies: PoliciesWritten,
 }
 
 /// `listeners:`, a list.
@@ -228,7 +230,7 @@ fn tcp_keys(fields: &mut MappingReader<'_, '_>) -> TcpSource {
     let (why, hint) = ("means nothing on a TCP listener", "leave it out, or write `protocol: http`");
     fields.not_here(&keys, why, hint);
     fields.not_here(HeadersWritten::KEYS, why, hint);
-    policies::not_here(fields, why, hint);
+    policies::not_here(fields, &["speed"], why, hint);
     let written: Vec<(&str, Span)> = TARGETS.iter().filter_map(|key| Some((*key, fields.at(key)?))).collect();
     match written[..] {
         [] => {
@@ -243,7 +245,9 @@ fn tcp_keys(fields: &mut MappingReader<'_, '_>) -> TcpSource {
     }
     let upstream = upstream_use(fields, false).filter(|_| written.len() == 1);
     let send_proxy_protocol = rule::send_proxy_protocol(fields);
-    TcpSource { upstream, send_proxy_protocol, idle_timeout: fields.parsed("idle_timeout", scalar::timeout) }
+    let idle_timeout = fields.parsed("idle_timeout", scalar::timeout);
+    let policies = PoliciesWritten { speed: fields.policy("speed"), ..PoliciesWritten::default() };
+    TcpSource { upstream, send_proxy_protocol, idle_timeout, policies }
 }
 
 /// `true`, or `{status, port}`. The inner `None` stands for `false`.

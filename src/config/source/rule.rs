@@ -43,6 +43,26 @@ pub(crate) struct RuleSource {
     pub(crate) action: Option<ActionSource>,
 }
 
+impl RuleSource {
+    /// A rule at this place that takes every request and says nothing else.
+    pub(crate) fn at(span: Span) -> Self {
+        Self {
+            span,
+            name: None,
+            hosts: Vec::new(),
+            path_prefix: None,
+            methods: Vec::new(),
+            conditions: None,
+            in_the_clear: false,
+            access_log: true,
+            headers: HeadersWritten::default(),
+            policies: PoliciesWritten::default(),
+            policy: Vec::new(),
+            action: None,
+        }
+    }
+}
+
 /// The action of a rule.
 #[derive(Clone)]
 pub(crate) enum ActionSource {
@@ -91,7 +111,8 @@ pub(crate) fn rule(decoder: &mut Decoder<'_>, node: Node) -> Option<RuleSource> 
     if let Some(own) = ["pass", "drop"].into_iter().find(|own| fields.at(own).is_some()) {
         let why = format!("means nothing beside `{own}`");
         fields.not_here(&["in_the_clear"], &why, "leave it out: what it takes is never redirected");
-        policies::not_here(&mut fields, &why, "it acts on requests, and none is read");
+        let but: &[&str] = if own == "pass" { &["speed"] } else { &[] };
+        policies::not_here(&mut fields, but, &why, "it acts on requests, and none is read");
         fields.not_here(HeadersWritten::KEYS, &why, "leave it out: no message is written");
     }
     let hosts = fields.field("host", |decoder, node| Some(decoder.parsed_many(node, pattern::host)));
@@ -114,7 +135,6 @@ pub(crate) fn rule(decoder: &mut Decoder<'_>, node: Node) -> Option<RuleSource> 
     let span = fields.span;
     fields.close();
     Some(RuleSource {
-        span,
         name,
         hosts,
         path_prefix: path.map(|path| path.value),
@@ -126,6 +146,7 @@ pub(crate) fn rule(decoder: &mut Decoder<'_>, node: Node) -> Option<RuleSource> 
         policies,
         policy,
         action,
+        ..RuleSource::at(span)
     })
 }
 
@@ -136,7 +157,8 @@ fn values<T: Clone + Eq + Hash>(list: Option<Vec<Spanned<T>>>) -> Vec<T> {
 }
 
 const ACTIONS: [&str; 8] = ["target", "targets", "upstream", "redirect", "respond", "files", "pass", "drop"];
-const PROXY_ONLY: [&str; 10] = [
+const PROXY_ONLY: [&str; 11] = [
+    "mirror",
     "pass_host",
     "rewrite",
     "buffer_request",

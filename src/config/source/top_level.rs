@@ -12,13 +12,14 @@ use super::upstream::{self, UpstreamSource};
 use crate::config::decode::{Decoder, MappingReader};
 use crate::config::diagnostics::{Report, Span, Spanned};
 use crate::config::plan::{
-    AccessLog, AccessLogFormat, AccessLogTo, GlobalSettings, GlobalWritten, InternalBind, Secret,
+    AccessLog, AccessLogFormat, AccessLogTo, Bind, GlobalSettings, GlobalWritten, InternalBind, Pages,
+    ReadPolicy, Secret,
 };
 use crate::config::syntax::{Node, Value, mask_secret};
 use crate::config::values::{ValueError, access_log, target};
 
 /// Keys that are read by hand, and that only one file may set.
-const ONCE: [&str; 6] = ["access_log", "internal_api", "acme", "store", "http_config", "tcp"];
+const ONCE: [&str; 7] = ["access_log", "internal_api", "acme", "store", "pages", "http_config", "tcp"];
 
 /// All files together.
 #[derive(Default)]
@@ -40,8 +41,12 @@ pub(crate) struct Source {
     pub(crate) upstreams: Vec<UpstreamSource>,
     /// Named sets of policies.
     pub(crate) policies: Vec<PolicySetSource>,
+    /// The pages of listeners and rules that have no other.
+    pub(crate) pages: Option<Option<Arc<Pages>>>,
     /// Every file that was read, in order.
     pub(crate) files: Vec<PathBuf>,
+    /// The mode in the place of that of a file with modes. A dialect that has some takes it.
+    pub(crate) mode: Option<String>,
     /// Services that are not served as they ask to be, because their dialect has rejected them.
     pub(crate) rejected_services: usize,
 }
@@ -69,6 +74,7 @@ impl Source {
         self.internal_api = self.internal_api.take().or(fields.field("internal_api", internal_api));
         self.acme = self.acme.take().or(fields.field("acme", acme::acme));
         self.store = self.store.take().or(fields.field("store", acme::store));
+        self.pages = self.pages.take().or(ReadPolicy::<Pages>::policy(&mut fields, "pages"));
         self.read_listeners(&mut fields);
         self.upstreams.extend(fields.field("upstreams", upstream::upstreams).unwrap_or_default());
         self.policies.extend(fields.field("policies", policies::sets).unwrap_or_default());
@@ -85,6 +91,14 @@ impl Source {
                 report.error_hint(span, format!("`{key}` is set in two files"), format!("first at {first}"));
             }
         }
+    }
+
+    /// Puts an address in the place of those of the listener `http`. Returns whether there is one.
+    pub(crate) fn bind_http(&mut self, value: Bind) -> bool {
+        let is_it = |one: &&mut ListenerSource| one.name.as_ref().is_some_and(|name| &*name.value == "http");
+        let Some(http) = self.listeners.iter_mut().find(is_it) else { return false };
+        http.binds = vec![Spanned { value, span: http.span }];
+        true
     }
 
     fn read_listeners(&mut self, fields: &mut MappingReader<'_, '_>) {

@@ -101,7 +101,7 @@ impl Escape {
     }
 
     /// Writes a value.
-    fn write(self, value: &[u8], out: &mut impl FnMut(&[u8])) {
+    pub fn write(self, value: &[u8], out: &mut impl FnMut(&[u8])) {
         if self == Escape::No {
             return out(value);
         }

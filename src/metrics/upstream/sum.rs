@@ -18,11 +18,12 @@ pub(in crate::metrics) struct UpstreamSum {
     waits: WaitSum,
     holds: WaitSum,
     response: HistogramSum,
+    mirrored: [u64; 2],
 }
 
 impl UpstreamSum {
     pub(in crate::metrics) fn add(&mut self, one: &UpstreamCounters) {
-        let UpstreamCounters { opened, reused, failed, retries, waits, holds, response } = one;
+        let UpstreamCounters { opened, reused, failed, retries, waits, holds, response, mirrored } = one;
         self.opened += opened.get();
         self.reused += reused.get();
         self.failed += failed.get();
@@ -30,6 +31,8 @@ impl UpstreamSum {
         self.waits.add(waits);
         self.holds.add(holds);
         self.response.add(response);
+        self.mirrored[0] += mirrored.sent.get();
+        self.mirrored[1] += mirrored.dropped.get();
     }
 }
 
@@ -46,6 +49,7 @@ pub(in crate::metrics) fn render(upstreams: &BTreeMap<Arc<str>, UpstreamSum>, pa
             page.sample("", &[("upstream", upstream), ("result", result)], count);
         }
     }
+    mirrored(upstreams, page);
     waits(upstreams, page);
     page.family(
         "smolgate_upstream_response_seconds",
@@ -72,6 +76,20 @@ fn connections(upstreams: &BTreeMap<Arc<str>, UpstreamSum>, page: &mut Page) {
         page.family(name, Kind::Counter, help);
         for (upstream, one) in upstreams {
             page.sample("", &[("upstream", upstream)], value(one));
+        }
+    }
+}
+
+/// Copies of requests, of upstreams that get any.
+fn mirrored(upstreams: &BTreeMap<Arc<str>, UpstreamSum>, page: &mut Page) {
+    page.family(
+        "smolgate_upstream_mirrored_total",
+        Kind::Counter,
+        "Copies of requests: sent, or dropped because too many were open or no endpoint was usable.",
+    );
+    for (upstream, one) in upstreams.iter().filter(|(_, one)| one.mirrored != [0, 0]) {
+        for (result, count) in ["sent", "dropped"].into_iter().zip(one.mirrored) {
+            page.sample("", &[("upstream", upstream), ("result", result)], count);
         }
     }
 }

@@ -7,14 +7,16 @@ use crate::metrics::counter::WaitCounters;
 pub(super) struct WaitSum {
     used: u64,
     begun: u64,
+    left: u64,
     ended: [u64; 3],
     refused: u64,
 }
 
 impl WaitSum {
     pub(super) fn add(&mut self, one: &WaitCounters) {
-        let WaitCounters { used, begun, ended, refused } = one;
-        // Read the ends before the starts. Else the difference could be -1.
+        let WaitCounters { used, begun, left, ended, refused } = one;
+        // Read `left` before `begun`. Else the difference could be -1.
+        self.left += left.get();
         for (sum, count) in self.ended.iter_mut().zip(ended) {
             *sum += count.get();
         }
@@ -29,7 +31,7 @@ impl WaitSum {
 
     /// Requests that wait now.
     pub(super) fn waiting(self) -> u64 {
-        self.begun.saturating_sub(self.ended.iter().sum())
+        self.begun.saturating_sub(self.left)
     }
 
     /// The results with their counts.

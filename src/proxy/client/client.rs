@@ -12,6 +12,7 @@ use super::idle::Idling;
 use super::listener_state::ListenerState;
 use crate::generation::{ListenerSnapshot, Permit};
 use crate::metrics::ListenerCounters;
+use crate::policy::ConnectionSpeed;
 use crate::proxy::record::Failure;
 use crate::reason::Reason;
 use crate::tls::{Input, Stream};
@@ -30,6 +31,7 @@ pub(in crate::proxy) struct Client {
     /// Addresses of the client and of its destination, if a PROXY header announced them.
     pub(in crate::proxy) proxy_header_addresses: Option<Box<(SocketAddr, SocketAddr)>>,
     pub(in crate::proxy) handle: Rc<ConnectionHandle>,
+    pub(in crate::proxy) speed: ConnectionSpeed,
     pub(in crate::proxy) _permit: Permit,
     pub(in crate::proxy) _counted: OpenConnection,
 }

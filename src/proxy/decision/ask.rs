@@ -73,7 +73,8 @@ async fn ask_server(
     let server = question.server().ok_or_else(|| Failure::new(Reason::Internal))?;
     match forward::ask_server(exchange, http, server).await? {
         Answer::LetIn { request, response } => {
-            question.let_in(&mut exchange.record.policies, &request, &response);
+            let now = exchange.snapshot.worker().now();
+            question.let_in(&mut exchange.record.policies, &request, &response, now);
             Ok(None)
         }
         Answer::Refuse { status: 401, lines, body } => {

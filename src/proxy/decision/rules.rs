@@ -10,11 +10,11 @@ use crate::config::plan::{Action, HttpListener, Proxy, RedirectToHttps, Rule};
 use crate::generation::ListenerSnapshot;
 use crate::http::{Framing, HostKey, Method, RequestHead, match_path};
 use crate::http1::{HeadScan, parse_request};
-use crate::policy::{self, Outcome, PolicyRequest};
+use crate::policy::{self, ConnectionSpeed, Outcome, PolicyRequest};
 use crate::proxy::client::{Exchange, Request};
 use crate::proxy::edits::{self, ClientValues};
 use crate::proxy::file_reply;
-use crate::proxy::forward::{Attempts, can_rewrite, client_of, hops};
+use crate::proxy::forward::{self, Attempts, can_rewrite, client_of, hops};
 use crate::proxy::local_reply::{self, Reply};
 use crate::proxy::record::{Detail, ExchangeRecord, Failure, Misdirection, RequestSummary};
 use crate::proxy::transfer::Body;
@@ -77,7 +77,8 @@ pub(super) fn decide<'a>(
     let decision = match found {
         Lookup::Rule(index, rule) => {
             let is_encrypted = exchange.client.stream.is_encrypted();
-            let outcome = consult((index, rule), &head, is_encrypted, &mut exchange.record);
+            let (speed, record) = (&exchange.client.speed, &mut exchange.record);
+            let outcome = consult((index, rule), &head, (is_encrypted, speed), record);
             by_rule(exchange, (index, rule), &head, outcome, act)
         }
         Lookup::RedirectToHttps(redirect) => {
@@ -126,7 +127,8 @@ pub(super) fn decide_again<'a>(
     let (input, limits) = (exchange.client.input.unread(), http.head_limits());
     let head = parse_request(input, &mut HeadScan::default(), &limits, &mut table)?.ok_or_else(gone)?;
     let is_encrypted = exchange.client.stream.is_encrypted();
-    let outcome = consult((index, rule), &head, is_encrypted, &mut exchange.record);
+    let (speed, record) = (&exchange.client.speed, &mut exchange.record);
+    let outcome = consult((index, rule), &head, (is_encrypted, speed), record);
     Ok(by_rule(exchange, (index, rule), &head, outcome, act))
 }
 
@@ -135,12 +137,12 @@ pub(super) fn decide_again<'a>(
 fn consult<'a>(
     (index, rule): (usize, &Rule),
     head: &RequestHead<'_>,
-    is_encrypted: bool,
+    (is_encrypted, connection): (bool, &ConnectionSpeed),
     record: &mut ExchangeRecord<'a>,
 ) -> Result<Outcome<'a>, Reason> {
     let (snapshot, client) = (record.snapshot, record.client);
     let Some(policies) = snapshot.policies(index) else { return Ok(Outcome::Act) };
-    let request = PolicyRequest { head, client, now: snapshot.worker().now() };
+    let request = PolicyRequest { head, client, now: snapshot.worker().now(), connection };
     let outcome = policy::check(policies, &request, &mut record.policies);
     if rule.headers.is_some() && record.policies.is_identified() {
         let client = ClientValues::new(client, is_encrypted, &record.policies);
@@ -158,10 +160,13 @@ fn by_rule<'a>(
     outcome: Result<Outcome<'a>, Reason>,
     act: &mut Option<Act<'a>>,
 ) -> Decision<'a> {
+    if let Ok(Outcome::Mirror(mirroring)) = outcome {
+        forward::mirror(exchange, rule, mirroring, head);
+    }
     decided(
         act,
         match outcome {
-            Ok(Outcome::Act) => act_of(exchange, rule, head),
+            Ok(Outcome::Act | Outcome::Mirror(_)) => act_of(exchange, rule, head),
             Ok(Outcome::Preflight) => Act::Reply(local_reply::preflight(exchange)),
             Ok(Outcome::Identify(question)) => {
                 return Decision::Ask(Question { rule: index, what: Asked::User(question) });
@@ -169,7 +174,7 @@ fn by_rule<'a>(
             Ok(Outcome::Wait(limit)) => {
                 return Decision::Ask(Question { rule: index, what: Asked::Place(limit) });
             }
-            Err(reason) => Act::Refuse(Failure::new(reason)),
+            Err(reason) => Act::Refuse(Failure::of_policy(reason, &exchange.record.policies)),
         },
     )
 }

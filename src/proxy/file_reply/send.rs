@@ -80,7 +80,7 @@ async fn send_file(
     let (mut reply, bytes) = head::file(exchange, request, file);
     let bytes = if exchange.request.method == Method::Head { 0..0 } else { bytes };
     let room = (LARGE_BUFFER_BYTES - reply.head.unread().len().min(LARGE_BUFFER_BYTES)) as u64;
-    if bytes.end - bytes.start > room {
+    if bytes.end - bytes.start > room || exchange.record.policies.download().is_some() {
         return send_long(exchange, reply, &file.content, bytes, request.wanted.files.body_timeout).await;
     }
     append(&file.content, bytes, &mut reply.head, exchange.timer).await?;

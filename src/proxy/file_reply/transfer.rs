@@ -2,19 +2,22 @@
 //!
 //! The length was announced, so nothing else is sent: if the file has become shorter, the connection is cut.
 
+use std::cell::Cell;
 use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::ops::Range;
 use std::os::fd::AsFd;
 use std::time::Duration;
 
+use crate::encoding::Encoder;
 use crate::file_server::Content;
 use crate::proxy::client::{Client, Exchange, KeepAlive};
+use crate::proxy::edits::encode_response;
 use crate::proxy::local_reply::Reply;
 use crate::proxy::record::{Detail, Failure};
-use crate::proxy::transfer::write_all;
+use crate::proxy::transfer::{self, EncodedBody, write_all};
 use crate::reason::Reason;
-use crate::worker::{Buffer, LARGE_BUFFER_BYTES, TcpStream, Timer};
+use crate::worker::{Buffer, BufferSize, LARGE_BUFFER_BYTES, TcpStream, Timer};
 
 /// Bytes that one call moves from the file to the socket. As many count as the share of a socket in one turn, so more
 /// would let other connections wait.
@@ -68,14 +71,20 @@ fn unreadable(error: io::Error) -> Failure {
 /// If the file cannot be read as it was announced, or the client does not take it. Then the response is cut off.
 pub(super) async fn send_long(
     exchange: &mut Exchange<'_>,
-    reply: Reply<'_>,
+    mut reply: Reply<'_>,
     content: &Content,
     bytes: Range<u64>,
     timeout: Duration,
 ) -> Result<KeepAlive, Failure> {
+    let encoder = encode_response(&exchange.record, &exchange.request, &mut reply.head);
     exchange.record.status.set(Some(reply.status));
     let Reply { head, keep, .. } = reply;
     let mut sending = Sending { exchange: &*exchange, content, bytes, timeout };
+    if let Some((encoder, _)) = encoder {
+        sending.encode(head, encoder, keep != KeepAlive::Keep).await?;
+        exchange.client.stream.message_ended();
+        return Ok(keep);
+    }
     let rest = match exchange.client.stream.plain() {
         Some(stream) => sending.send_inside_kernel(stream, head).await?,
         None => Some(head),
@@ -102,7 +111,8 @@ impl Sending<'_, '_> {
         let Client { stream, timer, .. } = &*self.exchange.client;
         while !self.bytes.is_empty() || !buffer.is_empty() {
             let room = (LARGE_BUFFER_BYTES - buffer.unread().len()) as u64;
-            let end = self.bytes.end.min(self.bytes.start + room);
+            let part = self.part(self.bytes.end.min(self.bytes.start + room) - self.bytes.start).await;
+            let end = self.bytes.start + part;
             append(self.content, self.bytes.start..end, &mut buffer, self.exchange.timer).await?;
             self.bytes.start = end;
             let slices = &mut [IoSlice::new(buffer.unread())];
@@ -111,6 +121,23 @@ impl Sending<'_, '_> {
             buffer.consume(buffer.unread().len());
         }
         Ok(())
+    }
+
+    /// Reads the bytes and sends them through an encoder. With `is_last`, no message follows.
+    async fn encode(&mut self, head: Buffer, encoder: Encoder, is_last: bool) -> Result<(), Failure> {
+        let Exchange { client, snapshot, record, .. } = self.exchange;
+        let (begun, worker) = (Cell::new(true), snapshot.worker());
+        let way = (worker, &client.stream, &client.timer);
+        let mut encoded = EncodedBody::new(way, self.timeout, &record.sent, encoder, head);
+        let mut buffer = worker.buffer_of(BufferSize::Large);
+        while !self.bytes.is_empty() {
+            let end = self.bytes.end.min(self.bytes.start + LARGE_BUFFER_BYTES as u64);
+            append(self.content, self.bytes.start..end, &mut buffer, self.exchange.timer).await?;
+            self.bytes.start = end;
+            encoded.add(buffer.unread(), &begun).await.map_err(Failure::of_download)?;
+            buffer.consume(buffer.unread().len());
+        }
+        encoded.end(&[], is_last, &begun).await.map_err(Failure::of_download)
     }
 
     /// Moves the bytes inside the kernel. Returns a buffer with what is left to write before the rest is copied, if the
@@ -129,7 +156,7 @@ impl Sending<'_, '_> {
             head.consume(written);
         }
         while !self.bytes.is_empty() {
-            let most = (self.bytes.end - self.bytes.start).min(SENT_AT_ONCE) as usize;
+            let most = self.part((self.bytes.end - self.bytes.start).min(SENT_AT_ONCE)).await as usize;
             if !self.content.is_cached(self.bytes.start, most) {
                 let load = self.content.load(self.bytes.start, most);
                 self.exchange.timer.within(DISK_TIMEOUT, load).await.map_err(unreadable)?;
@@ -138,17 +165,37 @@ impl Sending<'_, '_> {
             let send = poll_fn(|cx| stream.poll_send_file(cx, self.content.as_fd(), start, most));
             match timer.within(self.timeout, send).await {
                 Ok(0) => return Err(Failure::new(Reason::FileShrunk)),
-                Ok(sent) => self.count(sent),
+                Ok(sent) => {
+                    self.give_back(most - sent);
+                    self.count(sent);
+                }
                 // Some file systems cannot do it.
                 Err(error)
                     if matches!(error.kind(), io::ErrorKind::Unsupported | io::ErrorKind::InvalidInput) =>
                 {
+                    self.give_back(most);
                     return Ok(Some(head));
                 }
                 Err(error) => return Err(Failure::of_client(error)),
             }
         }
         Ok(None)
+    }
+
+    /// Bytes that may be sent now, at most `most`.
+    async fn part(&self, most: u64) -> u64 {
+        let Exchange { record, timer, .. } = self.exchange;
+        match record.policies.download() {
+            Some(pace) if most > 0 => {
+                transfer::room(pace, self.exchange.snapshot.worker(), timer, most as usize).await as u64
+            }
+            _ => most,
+        }
+    }
+
+    /// Gives bytes back that may be sent and were not.
+    fn give_back(&self, bytes: usize) {
+        self.exchange.record.policies.download().into_iter().for_each(|pace| pace.give_back(bytes));
     }
 
     fn count(&self, bytes: usize) {

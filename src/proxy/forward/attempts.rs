@@ -13,13 +13,14 @@ use crate::log::repeats::{self, Admitted, Subject};
 use crate::proxy::client::{Exchange, Media, Request, balance_key};
 use crate::proxy::record::Failure;
 use crate::reason::Reason;
-use crate::upstream::{Choice, ConnectError, Hold, Next, TargetConnection, Upstream};
+use crate::upstream::{Choice, ConnectError, Hold, Next, TargetConnection, Upstream, Waits};
 use crate::worker::Buffer;
 
 /// The search for an endpoint that answers.
 pub(in crate::proxy) struct Attempts<'a> {
     rule: &'a Rule,
     pub(super) proxy: &'a Proxy,
+    /// The one that the rule leads to, or a newer generation of it.
     upstream: &'a Upstream,
     /// `None` if no endpoint may be used, or while none has room.
     choice: Option<Choice>,
@@ -86,9 +87,9 @@ impl<'a> Attempts<'a> {
     /// When no endpoint that may be tried can be connected to: the error of the last one. When none has room in time.
     pub(super) async fn open(&mut self, exchange: &Exchange<'_>) -> Result<Box<TargetConnection>, Failure> {
         let worker = exchange.snapshot.worker();
-        let mut hold: Option<Hold> = None;
+        let (mut hold, mut waits): (Option<Hold>, Waits) = Default::default();
         loop {
-            let failure = match self.try_to_open(exchange).await {
+            let failure = match self.try_to_open(exchange, &mut waits).await {
                 Ok(target) => {
                     hold.into_iter().for_each(Hold::served);
                     return Ok(target);
@@ -104,6 +105,7 @@ impl<'a> Attempts<'a> {
             if !held.wait(worker).await {
                 return Err(Failure { reason: Reason::NoTarget, ..failure });
             }
+            self.upstream = self.upstream.newest();
             let keys = keys_again(exchange, self.upstream, self.collected.as_deref())?;
             self.head = None;
             self.choice = self.upstream.choose(worker.now(), keys.hash, keys.cookie.as_deref());
@@ -125,24 +127,29 @@ impl<'a> Attempts<'a> {
         is_page && is_down && self.upstream.shows_starting()
     }
 
-    async fn try_to_open(&mut self, exchange: &Exchange<'_>) -> Result<Box<TargetConnection>, Failure> {
-        let (upstream, worker) = (self.upstream, exchange.snapshot.worker());
+    async fn try_to_open(
+        &mut self,
+        exchange: &Exchange<'_>,
+        waits: &mut Waits,
+    ) -> Result<Box<TargetConnection>, Failure> {
+        let worker = exchange.snapshot.worker();
         loop {
             if self.choice.is_none() {
-                self.wait_for_place(exchange).await?;
+                self.wait_for_place(exchange, waits).await?;
             }
             if let Some(target) = self.take_idle(exchange) {
                 return Ok(target);
             }
+            let upstream = self.upstream;
             let Some(choice) = &mut self.choice else { return Err(Failure::new(Reason::Internal)) };
-            let error = match upstream.open(worker, choice, &[]).await {
+            let error = match upstream.open(worker, choice, &[], waits).await {
                 Ok(target) => return Ok(target),
                 Err(error) => error,
             };
             self.head = None;
             if error.reason == Reason::TargetBusy {
                 choice.release();
-                self.wait_for_place(exchange).await?;
+                self.wait_for_place(exchange, waits).await?;
                 continue;
             }
             let next = upstream.choose_next(choice, worker.now(), false);
@@ -151,16 +158,19 @@ impl<'a> Attempts<'a> {
             }
             log_retry(exchange, upstream.name(), &error);
             if let Next::Wait = next {
-                self.wait_for_place(exchange).await?;
+                self.wait_for_place(exchange, waits).await?;
             }
         }
     }
 
-    /// Waits until an endpoint has room.
-    async fn wait_for_place(&mut self, exchange: &Exchange<'_>) -> Result<(), Failure> {
-        let keys = keys_again(exchange, self.upstream, self.collected.as_deref())?;
-        let waiting = self.upstream.wait_for_place(exchange.snapshot.worker(), &keys, self.choice.as_ref());
-        self.choice = Some(waiting.await.map_err(Failure::new)?);
+    /// Waits until an endpoint has room, in the newest generation of the upstream.
+    async fn wait_for_place(&mut self, exchange: &Exchange<'_>, waits: &mut Waits) -> Result<(), Failure> {
+        let (worker, collected) = (exchange.snapshot.worker(), self.collected.as_deref());
+        let keys_of =
+            |upstream: &Upstream| keys_again(exchange, upstream, collected).map_err(|failure| failure.reason);
+        let waiting = self.upstream.wait_for_place(worker, waits, keys_of, self.choice.as_ref());
+        let (upstream, choice) = waiting.await.map_err(Failure::new)?;
+        (self.upstream, self.choice) = (upstream, Some(choice));
         self.head = None;
         Ok(())
     }

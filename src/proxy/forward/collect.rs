@@ -7,7 +7,7 @@ use std::time::Duration;
 use crate::http::Framing;
 use crate::proxy::client::{Client, Exchange};
 use crate::proxy::record::{Failure, TransferError};
-use crate::proxy::transfer::{Incoming, write_all};
+use crate::proxy::transfer::{Incoming, room, write_all};
 use crate::reason::Reason;
 
 /// Bytes that all collected bodies of the process may have together.
@@ -72,6 +72,12 @@ pub(super) async fn collect(
             return Err(Failure::new(Reason::BodyTooLarge));
         }
         collected.push(from.data(&piece))?;
+        if let Some(pace) = record.policies.upload() {
+            let mut left = from.data(&piece).len();
+            while left > 0 {
+                left -= room(pace, worker, timer, left).await;
+            }
+        }
         from.release();
         if piece.is_last {
             request.framing = Framing::Length(collected.body.len() as u64);

@@ -156,7 +156,8 @@ async fn transfer(
         timeout: proxy.limits.body_timeout,
         chunked: request.framing == Framing::Chunked,
         trailers: request.accepts_trailers,
-        most: proxy.limits.max_body,
+        most: proxy.limits.max_body.unwrap_or(u64::MAX),
+        pace: record.policies.upload(),
         meter: &record.received,
         counts_reads: true,
         end_follows: false,
@@ -166,7 +167,6 @@ async fn transfer(
     let sent = upload.send_short(&mut head);
     let uploading = pin!(matches!(sent, Ok(false)).then(|| upload.run(head)));
     let mut upload = ConcurrentUpload::new(sender, uploading.as_pin_mut(), sent.is_err(), &record.received);
-
     let mut reader = ResponseReader {
         target: &target.stream,
         input: &mut target.input,
@@ -188,15 +188,15 @@ async fn transfer(
     }
     let ends_soon = upload.is_complete() || request.ends_soon(record.received.bytes());
     let keep = response.end_head(request, ends_soon, &client.handle);
-
     let mut body = Body::new(response.framing, 0);
     let mut download = reader.download(&response, &mut body, keep);
     let Response { status, until_close, keep_alive, .. } = response;
     // If the exchange is dropped before its end, the log says which response was on its way.
     record.status.set(Some(status));
-    let downloaded = match download.send_short(&mut response.head) {
+    let sent = if response.new_body.is_some() { Ok(false) } else { download.send_short(&mut response.head) };
+    let downloaded = match sent {
         Ok(true) => Ok(()),
-        Ok(false) => upload.run(pin!(download.run_as_response(response.head))).await,
+        Ok(false) => upload.run(pin!(download.run_as_response(response.head, response.new_body))).await,
         Err(error) => Err(Failure::of_client(error)),
     };
     // If nothing of the head went out, because its body was bad already, the client can still be told.

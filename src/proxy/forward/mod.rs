@@ -6,6 +6,10 @@ mod attempts;
 mod response;
 mod subrequest;
 
+mod mirror;
+
+mod answer;
+
 mod response_head;
 
 mod request_head;
@@ -19,6 +23,7 @@ pub(super) use attempts::Attempts;
 pub(super) use forward::run;
 pub use forwarded::Forwarded;
 pub(super) use forwarded::client_of;
+pub(super) use mirror::mirror;
 pub(super) use request_head::can_rewrite;
 pub use request_head::write_request_head;
 pub(super) use subrequest::{Answer, ask_server, sign_in};

@@ -12,9 +12,9 @@ use crate::config::plan::Proxy;
 use crate::http::{Framing, HeadLimits, Version};
 use crate::http1::{HeadScan, parse_response};
 use crate::proxy::client::{KeepAlive, Request};
-use crate::proxy::edits::edited_response;
+use crate::proxy::edits::{edited_response, encode_response, intercept};
 use crate::proxy::record::{ExchangeRecord, Failure};
-use crate::proxy::transfer::{Body, Incoming, Transfer, write_all};
+use crate::proxy::transfer::{Body, DISCARDED_MAX, Incoming, NewBody, Transfer, write_all};
 use crate::reason::Reason;
 use crate::tls::{Input, Stream};
 use crate::worker::Timer;
@@ -131,6 +131,7 @@ impl ResponseReader<'_> {
             until_close: endless && !chunked,
             keep_alive: head.keep_alive.then(|| keep_alive_time(&head)),
             head: snapshot.worker().buffer(),
+            new_body: None,
         });
         write_head(
             &head,
@@ -139,23 +140,46 @@ impl ResponseReader<'_> {
             &mut response.head,
         );
         // After 101 the head has its end already.
-        if head.status >= 200 {
-            let lines = self.record.policies.response_lines();
-            if !lines.is_empty() {
-                response.head.extend(lines);
-            }
-            if let Some(cookie) = self.cookie {
-                write_cookie(cookie, self.client.is_encrypted(), &mut response.head);
-            }
-        }
-        if let Some(headers) = self.record.rule_headers().filter(|_| !response.is_interim()) {
-            let (is_encrypted, lines) = (self.client.is_encrypted(), self.record.headers.lines());
-            response.head = edited_response(snapshot.worker(), &response.head, headers, is_encrypted, lines);
+        if let Some(cookie) = self.cookie.filter(|_| head.status >= 200) {
+            write_cookie(cookie, self.client.is_encrypted(), &mut response.head);
         }
         let len = head.len;
+        if self.record.policies.is_active() || self.record.headers.is_begun() {
+            self.change(response);
+        }
         drop(table);
         self.input.consume(len);
         Ok(())
+    }
+
+    /// Makes the changes of the rule and its policies.
+    #[cold]
+    fn change(&self, response: &mut Response) {
+        let (record, request) = (self.record, self.request);
+        if response.status >= 200 {
+            response.head.extend(record.policies.response_lines());
+        }
+        let page = record.policies.watches_response().and_then(|_| self.intercept(response));
+        if let Some(headers) = record.rule_headers().filter(|_| !response.is_interim()) {
+            let (is_encrypted, lines) = (self.client.is_encrypted(), record.headers.lines());
+            let worker = record.snapshot.worker();
+            response.head = edited_response(worker, &response.head, headers, is_encrypted, lines);
+        }
+        if let Some(page) = page {
+            response.new_body = Some(Box::new(NewBody::Page(page)));
+        } else if let Some((encoder, _)) = encode_response(record, request, &mut response.head) {
+            (response.chunked, response.until_close) = (true, false);
+            response.new_body = Some(Box::new(NewBody::Encoded(encoder)));
+        }
+    }
+
+    /// The page that stands in for the response. If the body of the target is long, its connection is not used again.
+    fn intercept(&self, response: &mut Response) -> Option<Box<[u8]>> {
+        let page = intercept(self.record, self.request, response.status, &mut response.head)?;
+        (response.chunked, response.until_close) = (false, false);
+        response.keep_alive =
+            response.keep_alive.filter(|_| Body::new(response.framing, 0).is_short(DISCARDED_MAX));
+        Some(page)
     }
 
     /// The transfer of the final response to the client. `body` is its body, of which nothing was read yet. `keep` is
@@ -174,7 +198,8 @@ impl ResponseReader<'_> {
             timeout: self.proxy.limits.body_timeout,
             chunked: response.chunked,
             trailers: self.request.accepts_trailers,
-            most: None,
+            most: u64::MAX,
+            pace: self.record.policies.download(),
             meter: &self.record.sent,
             counts_reads: false,
             // Before the close, the rest of a request's body may have to be read. After 101 more bytes follow.

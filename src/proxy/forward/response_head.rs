@@ -7,6 +7,7 @@ use super::request_head::{write_length, write_upgrade};
 use crate::generation::ListenerSnapshot;
 use crate::http::{Field, Framing, Name, ResponseHead};
 use crate::proxy::client::{ConnectionHandle, KeepAlive, Request};
+use crate::proxy::transfer::NewBody;
 use crate::worker::Buffer;
 
 /// The values of a response that are needed after its head was parsed.
@@ -22,6 +23,8 @@ pub(super) struct Response {
     pub(super) keep_alive: Option<Duration>,
     /// The head for the client. The end of a final head is written by [`Response::end_head`].
     pub(super) head: Buffer,
+    /// The body that the client gets in the place of the target's.
+    pub(super) new_body: Option<Box<NewBody>>,
 }
 
 /// The values that decide about the fields of smolgate itself.

@@ -3,30 +3,24 @@
 //! The server gets a request without a body, with the fields of the client and with those that describe the client's
 //! request. It has an upstream of its own, and so connections that are kept.
 
-use std::io::IoSlice;
+use std::time::Duration;
 
 use futures_lite::future;
 
+use super::answer::{self, FinalAnswer, with_connection};
 use super::forwarded::{Forwarded, write_forwarded};
-use super::response_head::keep_alive_time;
 use crate::config::plan::{AuthServer, HttpListener};
-use crate::http::{Field, Framing, HeadLimits, Method, Name, RequestHead, ResponseHead, is_x_forwarded};
-use crate::http1::{HeadScan, parse_request, parse_response};
+use crate::http::{Field, Method, Name, RequestHead, ResponseHead, is_x_forwarded};
+use crate::http1::{HeadScan, parse_request};
 use crate::proxy::client::{Exchange, Media};
 use crate::proxy::record::Failure;
-use crate::proxy::transfer::{Body, Incoming, write_all};
+use crate::proxy::transfer::{Body, Incoming};
 use crate::reason::Reason;
-use crate::upstream::{Choice, Next, TargetConnection, Upstream};
+use crate::upstream::{Choice, TargetConnection, Upstream};
 use crate::worker::Buffer;
-
-/// Limits on the head of an answer.
-const HEAD_LIMITS: HeadLimits = HeadLimits { bytes: 64 * 1024, fields: 128, target: 0 };
 
 /// Bytes of the longest body of an answer.
 const BODY_MAX: usize = 64 * 1024;
-
-/// Interim responses that are skipped at most.
-const INTERIM_MAX: usize = 8;
 
 /// The answer of the server.
 pub(in crate::proxy) enum Answer {
@@ -46,61 +40,35 @@ pub(in crate::proxy) async fn ask_server(
     server: &AuthServer,
 ) -> Result<Answer, Failure> {
     let worker = exchange.snapshot.worker();
-    let late = async {
-        worker.sleep(server.timeout).await;
-        Err(Failure::new(Reason::AuthUnavailable))
-    };
-    let answer = future::or(ask(exchange, http, server), late);
-    exchange.client.unless_gone(exchange.is_gone_at_end(), answer).await
-}
-
-async fn ask(exchange: &Exchange<'_>, http: &HttpListener, server: &AuthServer) -> Result<Answer, Failure> {
-    let (snapshot, worker) = (exchange.snapshot, exchange.snapshot.worker());
-    let upstream = snapshot.upstreams.get(server.upstream.0);
+    let upstream = exchange.snapshot.upstreams.get(server.upstream.0);
     let unavailable = || Failure::new(Reason::AuthUnavailable);
     let mut choice = upstream.choose(worker.now(), None, None).ok_or_else(unavailable)?;
-    loop {
-        let idle = upstream.take_idle(&mut choice, worker.now(), false);
-        let mut target = match idle {
-            Some(target) => target,
-            None => open(exchange, upstream, &mut choice).await?,
-        };
-        let head = request_head(exchange, http, choice.origin())?;
-        match exchange_with(exchange, server, &mut target, &head).await {
-            Ok((answer, keep)) => {
-                upstream.accepted(&choice);
-                if let Some(time) = keep {
-                    let until = worker.now() + time.min(upstream.idle_timeout());
-                    upstream.put_back(&choice, target, until);
-                }
-                return Ok(answer);
-            }
-            // The server has closed an idle connection. The question can be asked again.
-            Err(failure) if target.reused && failure.is_closed_without_response() => {}
-            Err(Failure { detail, .. }) => {
-                upstream.failed(&choice, worker.now());
-                return Err(Failure { reason: Reason::AuthUnavailable, detail });
-            }
-        }
-    }
+    let late = async {
+        worker.sleep(server.timeout).await;
+        Ok(None)
+    };
+    let asking = async { ask(exchange, http, server, upstream, &mut choice).await.map(Some) };
+    let answer = exchange.client.unless_gone(exchange.is_gone_at_end(), future::or(asking, late)).await?;
+    answer.ok_or_else(|| {
+        // An endpoint that is silent has failed, as one that closes.
+        upstream.failed(&choice, worker.now());
+        unavailable()
+    })
 }
 
-/// Opens a connection to the server, or to another endpoint of it.
-async fn open(
+async fn ask(
     exchange: &Exchange<'_>,
+    http: &HttpListener,
+    server: &AuthServer,
     upstream: &Upstream,
     choice: &mut Choice,
-) -> Result<Box<TargetConnection>, Failure> {
-    let worker = exchange.snapshot.worker();
-    loop {
-        let error = match upstream.open(worker, choice, &[]).await {
-            Ok(target) => return Ok(target),
-            Err(error) => error,
-        };
-        if !matches!(upstream.choose_next(choice, worker.now(), false), Next::Chosen) {
-            return Err(Failure { reason: Reason::AuthUnavailable, ..Failure::from(error) });
-        }
-    }
+) -> Result<Answer, Failure> {
+    let ask = async |choice: &Choice, target: &mut TargetConnection| {
+        let head = request_head(exchange, http, server, choice.origin())?;
+        exchange_with(exchange, server, target, &head).await
+    };
+    let asked = with_connection(exchange.snapshot.worker(), upstream, choice, ask).await;
+    asked.map_err(|Failure { detail, .. }| Failure { reason: Reason::AuthUnavailable, detail })
 }
 
 /// Sends the question and reads the answer. The second value is how long the connection may be kept.
@@ -109,47 +77,19 @@ async fn exchange_with(
     server: &AuthServer,
     target: &mut TargetConnection,
     head: &Buffer,
-) -> Result<(Answer, Option<std::time::Duration>), Failure> {
-    let TargetConnection { stream, input, .. } = target;
-    let sent = write_all(stream, &mut [IoSlice::new(head.unread())], exchange.timer, server.timeout).await;
-    sent.map_err(Failure::of_target)?;
-    let (mut scan, mut interim) = (HeadScan::default(), 0);
-    let (answer, framing, keep) = loop {
-        if !input.is_empty() {
-            let mut table = exchange.snapshot.state.table.borrow_mut();
-            let parsed = parse_response(input.unread(), &mut scan, &HEAD_LIMITS, &mut table)?;
-            if let Some(head) = parsed {
-                let answer = (head.status >= 200).then(|| answer(exchange, server, &head));
-                let (len, framing) = (head.len, head.framing(Method::Get));
-                let keep = head.keep_alive.then(|| keep_alive_time(&head));
-                drop(table);
-                input.consume(len);
-                if let Some(answer) = answer {
-                    let framing = framing.ok_or_else(|| Failure::new(Reason::AuthUnavailable))?;
-                    break (answer?, framing, keep);
-                }
-                interim += 1;
-                if interim > INTERIM_MAX {
-                    return Err(Failure::new(Reason::AuthUnavailable));
-                }
-                scan = HeadScan::default();
-                continue;
-            }
-        }
-        let read = input.fill(stream, HEAD_LIMITS.bytes + 1).await.map_err(Failure::of_target)?;
-        if read == 0 {
-            let reason = if input.is_empty() { Reason::UpstreamClosed } else { Reason::ResponseTruncated };
-            return Err(Failure::new(reason));
-        }
-    };
-    let keep = keep.filter(|_| framing != Framing::UntilClose);
+) -> Result<(Answer, Option<Duration>), Failure> {
+    let (state, timer) = (&exchange.snapshot.state, exchange.timer);
+    let read = |head: &ResponseHead<'_>| answer(exchange, server, head);
+    let found = answer::ask(state, timer, server.timeout, target, (Method::Get, head), read).await?;
+    let FinalAnswer { head: answer, framing, keep } = found;
     let mut body = Body::new(framing, 0);
+    let TargetConnection { stream, input, .. } = target;
     let bytes = read_body(&mut Incoming { stream, input, body: &mut body }).await?;
     let answer = match answer {
         Answer::Refuse { status, lines, .. } => Answer::Refuse { status, lines, body: bytes },
         let_in => let_in,
     };
-    Ok((answer, keep.filter(|_| input.is_empty())))
+    Ok((answer, keep))
 }
 
 async fn read_body(from: &mut Incoming<'_>) -> Result<Vec<u8>, Failure> {
@@ -206,7 +146,8 @@ fn is_end_to_end(field: &Field<'_>) -> bool {
 fn request_head(
     exchange: &Exchange<'_>,
     http: &HttpListener,
-    (authority, path): (&str, &str),
+    server: &AuthServer,
+    (authority, base_path): (&str, &str),
 ) -> Result<Buffer, Failure> {
     let internal = || Failure::new(Reason::Internal);
     let mut table = exchange.snapshot.state.table.borrow_mut();
@@ -214,7 +155,9 @@ fn request_head(
     let head = parse_request(input, &mut HeadScan::default(), &limits, &mut table)?.ok_or_else(internal)?;
     let forwarded = Forwarded::of(exchange, &head);
     let mut out = exchange.snapshot.worker().buffer();
-    for part in ["GET ", if path.is_empty() { "/" } else { path }, " HTTP/1.1\r\nHost: ", authority, "\r\n"] {
+    let path = [base_path, server.path()];
+    let path = if path.iter().all(|part| part.is_empty()) { ["/", ""] } else { path };
+    for part in ["GET ", path[0], path[1], " HTTP/1.1\r\nHost: ", authority, "\r\n"] {
         out.extend(part.as_bytes());
     }
     head.fields.for_each_run(0, is_for_the_server, |lines| out.extend(lines));

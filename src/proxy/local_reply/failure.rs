@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::reply::{ALLOW, ALLOW_FILES, Reply};
 use super::send::send;
-use crate::config::plan::Action;
+use crate::config::plan::{Action, PageValues};
 use crate::http::{Method, status_phrase};
 use crate::proxy::client::{DRAIN_BYTES, Exchange, KeepAlive, Media};
 use crate::proxy::record::Failure;
@@ -28,11 +28,11 @@ pub(in crate::proxy) async fn send_failure(exchange: &mut Exchange<'_>, failure:
 
 /// Writes the response. Details of the system stay in the log, because the response is public.
 fn reply(exchange: &Exchange<'_>, failure: &Failure) -> Reply<'static> {
-    let (request, status) = (&exchange.request, failure.reason.status());
+    let (request, status) = (&exchange.request, failure.status());
     // A client that sent `Expect: 100-continue` may never send its body after a final status.
     let ends_soon = !request.expects && exchange.body.is_short(DRAIN_BYTES) && failure.keeps_body_framing();
     let keep = KeepAlive::after(request, ends_soon, &exchange.client.handle);
-    let body = request.prefers.body(failure);
+    let body = body(exchange, failure);
     let mut reply = Reply::new(exchange, status, keep);
     let content_type = request.prefers.content_type();
     reply.write(format_args!("Content-Type: {content_type}\r\nContent-Length: {}\r\n", body.len()));
@@ -44,7 +44,7 @@ fn reply(exchange: &Exchange<'_>, failure: &Failure) -> Reply<'static> {
         reply.write(format_args!("Proxy-Status: smolgate; error={error}; details=\"{code}\"\r\n"));
     }
     // A policy that says more has written the field.
-    if status == 503 {
+    if failure.reason.status() == 503 {
         reply.write(format_args!("Retry-After: {}\r\n", RETRY_AFTER.as_secs()));
     }
     if failure.reason == Reason::TargetStarting {
@@ -56,9 +56,25 @@ fn reply(exchange: &Exchange<'_>, failure: &Failure) -> Reply<'static> {
     }
     reply.end_head(exchange);
     if request.method != Method::Head {
-        reply.extend(body.as_bytes());
+        reply.extend(&body);
     }
     reply
+}
+
+/// The body: a page of the rule or of the listener for browsers, else the text of the gate.
+fn body(exchange: &Exchange<'_>, failure: &Failure) -> Vec<u8> {
+    let (request, reason) = (&exchange.request, failure.reason.told());
+    let pages = match exchange.record.rule() {
+        Some(_) => exchange.record.rule_policies().and_then(|policies| policies.pages.as_deref()),
+        None => exchange.snapshot.http().and_then(|http| http.pages.as_deref()),
+    };
+    let page = pages.filter(|_| request.prefers == Media::Html).and_then(|pages| pages.of_reason(reason));
+    let Some(page) = page else { return request.prefers.body(failure).into_bytes() };
+    let request_id = exchange.record.headers.request_id();
+    let mut body = Vec::with_capacity(page.text.len());
+    let values = PageValues { status: reason.status(), reason: reason.code(), request_id };
+    page.write(values, |bytes| body.extend_from_slice(bytes));
+    body
 }
 
 /// The methods that the rule of the request takes, if it has one.
@@ -80,7 +96,7 @@ impl Media {
     }
 
     fn body(self, failure: &Failure) -> String {
-        let (status, reason) = (failure.reason.status(), failure.reason.told());
+        let (status, reason) = (failure.status(), failure.reason.told());
         let (code, explain, phrase) = (reason.code(), reason.explain(), status_phrase(status));
         let detail = failure.public_detail();
         match self {

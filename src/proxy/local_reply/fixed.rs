@@ -1,7 +1,7 @@
 //! Responses of rules, of `redirect_to_https`, to challenges and to `OPTIONS`.
 
 use super::reply::{ALLOW, Reply};
-use crate::config::plan::{Redirect, RedirectToHttps, Respond, Rule};
+use crate::config::plan::{PageValues, Redirect, RedirectToHttps, Respond, Rule};
 use crate::http::{Method, RequestHead};
 use crate::proxy::client::Exchange;
 use crate::proxy::edits::{ClientValues, with_values};
@@ -119,7 +119,7 @@ pub(in crate::proxy) fn respond<'a>(
     for (name, value) in &respond.headers {
         reply.write(format_args!("{name}: {value}\r\n"));
     }
-    let literal = respond.body.as_literal();
+    let literal = respond.body.as_literal().filter(|_| respond.page.is_none());
     let written = literal.is_none().then(|| write_body(exchange, head, rule, respond));
     let body = written.as_ref().map_or(literal.unwrap_or_default().as_bytes(), Buffer::unread);
     // RFC 9110, section 8.6: no length in a 204.
@@ -138,7 +138,13 @@ pub(in crate::proxy) fn respond<'a>(
 /// The body for a request, with its parts in the place of placeholders.
 fn write_body(exchange: &Exchange<'_>, head: &RequestHead<'_>, rule: &Rule, respond: &Respond) -> Buffer {
     let mut out = exchange.snapshot.worker().buffer();
-    with_values(rule, head, ClientValues::of(exchange), exchange.record.headers.request_id(), |values| {
+    let request_id = exchange.record.headers.request_id();
+    if let Some(page) = &respond.page {
+        let values = PageValues { status: respond.status, reason: "", request_id };
+        page.write(values, |bytes| out.extend(bytes));
+        return out;
+    }
+    with_values(rule, head, ClientValues::of(exchange), request_id, |values| {
         respond.body.write(values, respond.escape(), &mut |bytes| out.extend(bytes));
     });
     out

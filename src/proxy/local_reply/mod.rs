@@ -4,6 +4,8 @@ mod failure;
 mod fixed;
 mod send;
 
+mod encoded;
+
 mod reply;
 
 pub(super) use failure::send_failure;

@@ -1,11 +1,15 @@
 //! A response of smolgate's own, written and not sent yet.
 
 use std::io::Write;
+use std::time::Duration;
 
 use crate::http::status_phrase;
 use crate::proxy::client::{Exchange, KeepAlive};
 use crate::proxy::edits::edited_response;
 use crate::worker::Buffer;
+
+/// How long a client may make no progress with reading a response of smolgate's own.
+pub(super) const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// The methods that smolgate forwards; a target may take fewer.
 pub(super) const ALLOW: &[u8] = b"Allow: GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH\r\n";

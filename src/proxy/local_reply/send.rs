@@ -1,15 +1,13 @@
 //! A response of smolgate's own on its way to the client.
 
 use std::io::IoSlice;
-use std::time::Duration;
 
-use super::reply::Reply;
+use super::encoded::send_encoded;
+use super::reply::{REPLY_TIMEOUT, Reply};
 use crate::proxy::client::{Client, Exchange, KeepAlive};
+use crate::proxy::edits::encode_response;
 use crate::proxy::record::Failure;
 use crate::proxy::transfer::write_message;
-
-/// How long a client may make no progress with reading a response of smolgate's own.
-const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Sends a response, and with it the end of the connection if no request is to follow.
 ///
@@ -17,8 +15,14 @@ const REPLY_TIMEOUT: Duration = Duration::from_secs(10);
 /// When the client does not take it.
 pub(in crate::proxy) async fn send(
     exchange: &mut Exchange<'_>,
-    reply: Reply<'_>,
+    mut reply: Reply<'_>,
 ) -> Result<KeepAlive, Failure> {
+    if exchange.record.policies.is_active()
+        && let Some((encoder, body)) = encode_response(&exchange.record, &exchange.request, &mut reply.head)
+    {
+        // Boxed, because few responses are encoded, and the future of all would have room for it.
+        return Box::pin(send_encoded(exchange, reply, encoder, body)).await;
+    }
     exchange.record.status.set(Some(reply.status));
     let Client { stream, timer, .. } = &*exchange.client;
     let (head, body) = (reply.head.unread(), reply.body);

@@ -14,7 +14,7 @@ use super::header_state::HeaderState;
 use super::logged_request::LoggedRequest;
 use super::meter::Meter;
 use super::request_summary::RequestSummary;
-use crate::config::plan::{RuleHeaders, TargetAddress};
+use crate::config::plan::{Policies, RuleHeaders, TargetAddress};
 use crate::generation::ListenerSnapshot;
 use crate::http::Method;
 use crate::log::AccessRecord;
@@ -220,6 +220,11 @@ impl<'a> ExchangeRecord<'a> {
             return None;
         }
         self.snapshot.rule(self.rule()?)?.headers.as_deref()
+    }
+
+    /// The policies of the rule that matched.
+    pub(in crate::proxy) fn rule_policies(&self) -> Option<&'a Policies> {
+        self.snapshot.rule(self.rule()?)?.policies.as_deref()
     }
 
     /// Index of the rule that matched.

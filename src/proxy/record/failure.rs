@@ -7,6 +7,7 @@ use tracing::field::{DisplayValue, display};
 
 use crate::http::Refusal;
 use crate::http1::BodyError;
+use crate::policy::PolicyState;
 use crate::reason::Reason;
 use crate::upstream::ConnectError;
 
@@ -28,6 +29,8 @@ pub(in crate::proxy) enum Detail {
     Io(io::Error),
     /// The error of opening a connection.
     Connect(ConnectError),
+    /// The status that a policy refuses with, in the place of that of the reason.
+    Status(u16),
 }
 
 /// Why a TLS connection must not be used for a host (RFC 9110, section 15.5.20).
@@ -63,12 +66,27 @@ pub(in crate::proxy) enum TransferError {
     Body(BodyError),
     /// The body is larger than the rule allows.
     TooLarge,
+    /// The state of the encoder is broken.
+    Encoding(io::Error),
 }
 
 impl Failure {
     /// A failure without details.
     pub(in crate::proxy) fn new(reason: Reason) -> Self {
         Self { reason, detail: Detail::None }
+    }
+
+    /// A refusal by a policy.
+    pub(in crate::proxy) fn of_policy(reason: Reason, policies: &PolicyState) -> Self {
+        Self { reason, detail: policies.refusal_status().map_or(Detail::None, Detail::Status) }
+    }
+
+    /// The status of the response.
+    pub(in crate::proxy) fn status(&self) -> u16 {
+        match self.detail {
+            Detail::Status(status) => status,
+            _ => self.reason.status(),
+        }
     }
 
     /// The connection must not be used for the host of the request.
@@ -146,6 +164,7 @@ impl Failure {
                 Self { reason: Reason::RequestBody, detail: Detail::Text(error.explain().into()) }
             }
             TransferError::TooLarge => Self::new(Reason::BodyTooLarge),
+            TransferError::Encoding(error) => Self::io(Reason::Internal, error),
         }
     }
 
@@ -162,6 +181,7 @@ impl Failure {
                 Self { reason: Reason::ResponseMalformed, detail: Detail::Text(error.explain().into()) }
             }
             TransferError::TooLarge => Self::new(Reason::Internal),
+            TransferError::Encoding(error) => Self::io(Reason::Internal, error),
         }
     }
 }
@@ -203,6 +223,7 @@ impl fmt::Display for Detail {
             Self::Text(text) => f.write_str(text),
             Self::Io(error) => error.fmt(f),
             Self::Connect(error) => error.fmt(f),
+            Self::Status(status) => write!(f, "status {status}"),
         }
     }
 }

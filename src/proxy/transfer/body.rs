@@ -132,7 +132,12 @@ impl Incoming<'_> {
         self.body.remaining().is_some_and(|left| left >= least) && self.input.is_empty()
     }
 
-    /// Moves bytes of the body from the socket into `pipe` and accounts for them in the same poll. Returns their
+    /// Data bytes of a known length that were not read yet.
+    pub(in crate::proxy) fn left(&self) -> usize {
+        usize::try_from(self.body.remaining().unwrap_or(0)).unwrap_or(usize::MAX)
+    }
+
+    /// Moves at most `most` bytes of the body from the socket into `pipe` and accounts for them in the same poll. Returns their
     /// number; 0 if the peer has closed.
     ///
     /// # Errors
@@ -141,18 +146,20 @@ impl Incoming<'_> {
         &mut self,
         pipe: &mut Pipe,
         stream: &TcpStream,
+        most: usize,
     ) -> io::Result<usize> {
-        poll_fn(|cx| self.poll_move_into(pipe, stream, cx)).await
+        poll_fn(|cx| self.poll_move_into(pipe, stream, most, cx)).await
     }
 
     fn poll_move_into(
         &mut self,
         pipe: &mut Pipe,
         stream: &TcpStream,
+        most: usize,
         cx: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
+        let most = most.min(self.left());
         let reader = &mut self.body.reader;
-        let most = usize::try_from(reader.remaining().unwrap_or(0)).unwrap_or(usize::MAX);
         let moved = ready!(pipe.poll_fill(stream, most, cx))?;
         reader.skip(moved as u64);
         Poll::Ready(Ok(moved))

@@ -8,19 +8,18 @@ use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::time::Duration;
 
-use super::body::Incoming;
+use super::body::{Incoming, Piece};
+use super::pace::room;
+use super::slices::{COPIED_MAX, Slices};
 use super::write::write_message;
 use crate::http1::{BodyError, CHUNK_END, ChunkPrefix, LAST_CHUNK};
-use crate::proxy::record::{Failure, Meter, TransferError};
+use crate::policy::Pace;
+use crate::proxy::record::{Meter, TransferError};
 use crate::tls::Stream;
 use crate::worker::{Buffer, Timer, Worker};
 
 /// A body of a known length of at least this many bytes is moved inside the kernel, if that is possible.
 const SPLICE_FROM: u64 = 128 * 1024;
-
-/// A piece of a body of at most this many bytes is copied behind its head, because the kernel takes one slice faster
-/// than several.
-pub(in crate::proxy) const COPIED_MAX: usize = 1024;
 
 /// Pieces of a body with at most this time between them are a burst: the next one is about to come. A body of 8 KiB
 /// in chunks of 1 KiB takes half of the CPU if pieces are coalesced (docs/benchmarks.md). Tokens and events come
@@ -42,8 +41,10 @@ pub(in crate::proxy) struct Transfer<'a> {
     pub(in crate::proxy) chunked: bool,
     /// Trailers are forwarded.
     pub(in crate::proxy) trailers: bool,
-    /// The largest number of data bytes, if there is a limit.
-    pub(in crate::proxy) most: Option<u64>,
+    /// The largest number of data bytes; `u64::MAX` if there is no limit.
+    pub(in crate::proxy) most: u64,
+    /// The pace of its data, if there is one.
+    pub(in crate::proxy) pace: Option<&'a Pace>,
     /// Counts the bytes of the client: those that are read in an upload, those that are written in a download.
     pub(in crate::proxy) meter: &'a Meter<'a>,
     /// It is an upload.
@@ -62,7 +63,7 @@ impl Transfer<'_> {
     /// # Errors
     /// When the connection is gone.
     pub(in crate::proxy) fn send_short(&mut self, head: &mut Buffer) -> io::Result<bool> {
-        if self.end_follows {
+        if self.end_follows || self.pace.is_some() {
             return Ok(false);
         }
         let Some(data) = self.from.take_short(COPIED_MAX) else { return Ok(false) };
@@ -91,10 +92,14 @@ impl Transfer<'_> {
             if self.counts_reads {
                 self.meter.add(piece.consumed, self.worker.now());
             }
-            if self.most.is_some_and(|most| self.from.body.bytes() > most) {
+            if self.from.body.bytes() > self.most {
                 return Err(TransferError::TooLarge);
             }
-            self.write(head.as_mut(), self.from.data(&piece), piece.is_last).await?;
+            match self.pace {
+                None => self.write(head.as_mut(), self.from.data(&piece), piece.is_last).await?,
+                // Boxed, because few transfers have a pace, and the future of all would have room for it.
+                Some(pace) => Box::pin(self.write_at_pace(pace, &mut head, &piece)).await?,
+            }
             drop(head.take());
             if piece.consumed > 0 {
                 self.from.release();
@@ -115,14 +120,6 @@ impl Transfer<'_> {
                 return self.write(None, &[], true).await;
             }
         }
-    }
-
-    /// Runs as the download of a response.
-    ///
-    /// # Errors
-    /// Those of [`run`](Self::run), as failures of a response.
-    pub(in crate::proxy) async fn run_as_response(&mut self, head: Buffer) -> Result<(), Failure> {
-        self.run(head).await.map_err(Failure::of_download)
     }
 
     async fn read(&mut self) -> Result<(), TransferError> {
@@ -168,6 +165,29 @@ impl Transfer<'_> {
         Ok(())
     }
 
+    /// As [`write`](Self::write), in parts that may move now.
+    async fn write_at_pace(
+        &self,
+        pace: &Pace,
+        head: &mut Option<Buffer>,
+        piece: &Piece,
+    ) -> Result<(), TransferError> {
+        let mut data = self.from.data(piece);
+        loop {
+            let part = match data.len() {
+                0 => 0,
+                length => room(pace, self.worker, self.timer, length).await,
+            };
+            let (now, later) = data.split_at(part);
+            self.write(head.as_mut(), now, piece.is_last && later.is_empty()).await?;
+            *head = None;
+            if later.is_empty() {
+                return Ok(());
+            }
+            data = later;
+        }
+    }
+
     /// Moves the rest of a large body of known length inside the kernel, if both connections are plain TCP.
     async fn splice(&mut self) -> Result<(), TransferError> {
         let (from, to) = (self.from.stream, self.to);
@@ -178,8 +198,15 @@ impl Transfer<'_> {
         // Without a pipe the body is copied.
         let Ok(mut pipe) = self.worker.pipe() else { return Ok(()) };
         while !self.from.body.is_complete() {
-            let moving = self.from.move_into(&mut pipe, from);
+            let room = match self.pace {
+                None => usize::MAX,
+                Some(pace) => Box::pin(room(pace, self.worker, self.timer, self.from.left())).await,
+            };
+            let moving = self.from.move_into(&mut pipe, from, room);
             let moved = self.timer.within(self.timeout, moving).await.map_err(TransferError::Read)?;
+            if let Some(pace) = self.pace {
+                pace.give_back(room - moved);
+            }
             if moved == 0 {
                 return Err(TransferError::Body(BodyError::Truncated));
             }
@@ -194,44 +221,6 @@ impl Transfer<'_> {
             }
         }
         Ok(())
-    }
-}
-
-/// The slices of one write: maybe a head, and pieces of a body.
-struct Slices<'a> {
-    /// The first slice is for the head.
-    slices: [IoSlice<'a>; 7],
-    /// The number of slices, without the head.
-    count: usize,
-    /// Their bytes.
-    bytes: usize,
-}
-
-impl<'a> Slices<'a> {
-    fn new() -> Self {
-        Self { slices: [IoSlice::new(&[]); 7], count: 0, bytes: 0 }
-    }
-
-    fn add(&mut self, piece: &'a [u8]) {
-        if !piece.is_empty() {
-            self.count += 1;
-            self.slices[self.count] = IoSlice::new(piece);
-            self.bytes += piece.len();
-        }
-    }
-
-    fn body(&mut self) -> &mut [IoSlice<'a>] {
-        &mut self.slices[1..=self.count]
-    }
-
-    /// The slices behind a head. Short pieces are copied into the head.
-    fn after_head(&mut self, head: &'a mut Buffer) -> &mut [IoSlice<'a>] {
-        if self.bytes <= COPIED_MAX {
-            self.body().iter().for_each(|piece| head.extend(piece));
-            self.count = 0;
-        }
-        self.slices[0] = IoSlice::new(head.unread());
-        &mut self.slices[..=self.count]
     }
 }
 
@@ -279,7 +268,8 @@ mod tests {
                 timeout: TIMEOUT,
                 chunked: false,
                 trailers: false,
-                most: None,
+                most: u64::MAX,
+                pace: None,
                 meter,
                 counts_reads: false,
                 end_follows: false,

@@ -16,7 +16,7 @@ use crate::proxy::record::{ConnectionRecord, Failure, TunnelStart};
 use crate::proxy::transfer::write_all;
 use crate::proxy_protocol;
 use crate::reason::Reason;
-use crate::upstream::{Choice, Hold, Keys, Next, TargetConnection, Upstream};
+use crate::upstream::{Hold, Keys, Next, TargetConnection, Upstream, Waits};
 use crate::worker::Worker;
 
 /// How long a target may take to accept the PROXY header.
@@ -35,10 +35,13 @@ pub(in crate::proxy) async fn serve(
     let mut record =
         ConnectionRecord::new(&context, client.peer, &client.stream, TunnelStart { name, exchange: None });
     let opened = open_target(&client, &snapshot, &to, record.name()).await;
+    let policies = PolicyState::of_connection(snapshot.paces(&to, &client.speed));
     // Release the generation: a tunnel may take days.
     drop(snapshot);
     match opened {
-        Ok(target) => relay_connection(&mut client, &context, target, to.idle_timeout, record).await,
+        Ok(target) => {
+            relay_connection(&mut client, &context, target, to.idle_timeout, record, &policies).await;
+        }
         Err(failure) if failure.reason.is_client_error() => record.end(Err(failure.reason)),
         Err(failure) => record.fail(&failure),
     }
@@ -60,7 +63,7 @@ pub(in crate::proxy) async fn open(exchange: &mut Exchange<'_>, to: &Pass) -> Re
     };
     let context = TunnelContext::new(snapshot, exchange.record.rule());
     let start = exchange.record.withdraw();
-    let policies = PolicyState::default();
+    let policies = PolicyState::of_connection(snapshot.paces(to, &exchange.client.speed));
     Ok(Box::new(Tunnel { context, target, timeout: to.idle_timeout, start, policies }))
 }
 
@@ -99,13 +102,15 @@ async fn connect(
     id: UpstreamId,
     name: &[u8],
 ) -> Result<Box<TargetConnection>, Failure> {
-    let (upstream, worker) = (snapshot.upstreams.get(id), snapshot.worker());
-    let hash = upstream.hash_key().and_then(|key| balance_key::of_connection(key, client.peer, name));
-    let keys = Keys { hash, cookie: None };
+    let (mut upstream, worker) = (snapshot.upstreams.get(id), snapshot.worker());
+    let keys_of = |upstream: &Upstream| {
+        let hash = upstream.hash_key().and_then(|key| balance_key::of_connection(key, client.peer, name));
+        Ok(Keys { hash, cookie: None })
+    };
     let own = snapshot.state.listening.borrow().clone();
-    let mut hold: Option<Hold> = None;
+    let (mut hold, mut waits): (Option<Hold>, Waits) = Default::default();
     loop {
-        let failure = match try_to_connect(upstream, worker, &keys, &own).await {
+        let failure = match try_to_connect(upstream, worker, &mut waits, keys_of, &own).await {
             Ok(target) => {
                 hold.into_iter().for_each(Hold::served);
                 return Ok(target);
@@ -121,24 +126,29 @@ async fn connect(
         if !held.wait(worker).await {
             return Err(Failure { reason: Reason::NoTarget, ..failure });
         }
+        upstream = upstream.newest();
     }
 }
 
 async fn try_to_connect(
-    upstream: &Upstream,
+    mut upstream: &Upstream,
     worker: &Worker,
-    keys: &Keys,
+    waits: &mut Waits,
+    keys_of: impl Fn(&Upstream) -> Result<Keys, Reason>,
     own: &[SocketAddr],
 ) -> Result<Box<TargetConnection>, Failure> {
-    let wait = async |failed: Option<&Choice>| {
-        upstream.wait_for_place(worker, keys, failed).await.map_err(Failure::new)
-    };
-    let mut choice = match upstream.choose(worker.now(), keys.hash, None) {
+    let hash = keys_of(upstream).map_err(Failure::new)?.hash;
+    let mut choice = match upstream.choose(worker.now(), hash, None) {
         Some(choice) => choice,
-        None => wait(None).await?,
+        None => {
+            let waiting = upstream.wait_for_place(worker, waits, &keys_of, None);
+            let (newest, choice) = waiting.await.map_err(Failure::new)?;
+            upstream = newest;
+            choice
+        }
     };
     loop {
-        let error = match upstream.open(worker, &mut choice, own).await {
+        let error = match upstream.open(worker, &mut choice, own, waits).await {
             Ok(target) => {
                 upstream.accepted(&choice);
                 return Ok(target);
@@ -153,7 +163,10 @@ async fn try_to_connect(
         };
         match next {
             Next::Chosen => {}
-            Next::Wait => choice = wait(Some(&choice)).await?,
+            Next::Wait => {
+                let waiting = upstream.wait_for_place(worker, waits, &keys_of, Some(&choice));
+                (upstream, choice) = waiting.await.map_err(Failure::new)?;
+            }
             Next::GiveUp => return Err(error.into()),
         }
     }

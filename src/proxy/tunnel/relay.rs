@@ -10,21 +10,24 @@ use std::time::{Duration, Instant};
 use futures_lite::future::{or, try_zip};
 
 use crate::generation::TunnelContext;
+use crate::policy::{Pace, PolicyState};
 use crate::proxy::client::Client;
 use crate::proxy::record::{ConnectionRecord, Meter};
+use crate::proxy::transfer::room;
 use crate::reason::Reason;
 use crate::tls::{Input, Stream};
 use crate::upstream::TargetConnection;
 use crate::worker::{BUFFER_BYTES, TcpStream, Worker};
 
 /// Relays bytes both ways until both sides have finished, or the tunnel is silent for `timeout`. Bytes of the client
-/// that are in the input already go first.
+/// that are in the input already go first. `policies` have the paces.
 pub(super) async fn relay_connection(
     client: &mut Client,
     context: &Rc<TunnelContext>,
     mut target: Box<TargetConnection>,
     timeout: Duration,
     mut record: ConnectionRecord<'_>,
+    policies: &PolicyState,
 ) {
     client.handle.mark_as_tunnel(context, client.stream.admission());
     record.is_tunnel_to(target.address.clone());
@@ -38,6 +41,7 @@ pub(super) async fn relay_connection(
         input,
         to: far,
         meter: &record.received,
+        pace: policies.upload(),
         counts_reads: true,
         last: &last,
     };
@@ -47,6 +51,7 @@ pub(super) async fn relay_connection(
         input: &mut target.input,
         to: near,
         meter: &record.sent,
+        pace: policies.download(),
         counts_reads: false,
         last: &last,
     };
@@ -101,6 +106,7 @@ struct Direction<'a> {
     input: &'a mut Input,
     to: Peer<'a>,
     meter: &'a Meter<'a>,
+    pace: Option<&'a Pace>,
     /// Whether the meter counts bytes that are read from the client; else it counts bytes that are written to it.
     counts_reads: bool,
     /// When the last byte or end was read or written, in either direction.
@@ -140,8 +146,31 @@ impl Direction<'_> {
     /// Writes all bytes that were read.
     async fn write(&mut self) -> Result<(), Reason> {
         let Peer { stream, gone } = self.to;
+        match self.pace {
+            None => self.write_down_to(0).await?,
+            // Boxed, because few tunnels have a pace, and the future of all would have room for it.
+            Some(pace) => Box::pin(self.write_at_pace(pace)).await?,
+        }
+        poll_fn(|cx| stream.poll_flush(cx)).await.map_err(|_| gone)
+    }
+
+    /// Writes bytes that were read, in parts that may move now.
+    async fn write_at_pace(&mut self, pace: &Pace) -> Result<(), Reason> {
+        let timer = self.worker.timer();
         while !self.input.is_empty() {
-            let slices = [IoSlice::new(self.input.unread())];
+            let length = self.input.unread().len();
+            let part = room(pace, self.worker, &timer, length).await;
+            self.write_down_to(length - part).await?;
+        }
+        Ok(())
+    }
+
+    /// Writes bytes that were read, until `left` of them are left.
+    async fn write_down_to(&mut self, left: usize) -> Result<(), Reason> {
+        let Peer { stream, gone } = self.to;
+        while self.input.unread().len() > left {
+            let unread = self.input.unread();
+            let slices = [IoSlice::new(&unread[..unread.len() - left])];
             let written = poll_fn(|cx| stream.poll_write_vectored(cx, &slices)).await.map_err(|_| gone)?;
             if written == 0 {
                 return Err(gone);
@@ -149,13 +178,17 @@ impl Direction<'_> {
             self.input.consume(written);
             self.has_written(written);
         }
-        poll_fn(|cx| stream.poll_flush(cx)).await.map_err(|_| gone)
+        Ok(())
     }
 
     /// Moves bytes inside the kernel, as long as each turn moves more than a buffer holds. Short messages cost less
     /// when they are copied. A copy at the beginning of each turn would be an eighth of the CPU.
     async fn splice(&self, source: &TcpStream, sink: &TcpStream) -> Result<(), Reason> {
         loop {
+            if let Some(pace) = self.pace {
+                let timer = self.worker.timer();
+                pace.give_back(Box::pin(room(pace, self.worker, &timer, usize::MAX)).await);
+            }
             if self.splice_now(source, sink).await? < BUFFER_BYTES {
                 return Ok(());
             }
@@ -163,14 +196,18 @@ impl Direction<'_> {
         }
     }
 
-    /// Moves the bytes that are here, until there are none or the turn is over. So a silent tunnel holds no pipe.
+    /// Moves the bytes that are here, until there are none, or no more may move now, or the turn is over. So a silent tunnel holds no pipe.
     /// Returns their number.
     async fn splice_now(&self, source: &TcpStream, sink: &TcpStream) -> Result<usize, Reason> {
         // Without a pipe the bytes are copied.
         let Ok(mut pipe) = self.worker.pipe() else { return Ok(0) };
         let mut moved = 0;
-        loop {
-            match pipe.try_fill_from(source, usize::MAX) {
+        while let Some(most) = self.room_now() {
+            let filled = pipe.try_fill_from(source, most);
+            if let Some(pace) = self.pace {
+                pace.give_back(most - filled.as_ref().map_or(0, |bytes| *bytes));
+            }
+            match filled {
                 // The next read sees the end again, and handles it.
                 Ok(0) => break,
                 Ok(bytes) => {
@@ -188,6 +225,11 @@ impl Direction<'_> {
             }
         }
         Ok(moved)
+    }
+
+    /// Takes the bytes that may move now. `None` if there are none.
+    fn room_now(&self) -> Option<usize> {
+        self.pace.map_or(Some(usize::MAX), |pace| pace.take(usize::MAX, self.worker.now()).ok())
     }
 
     fn has_read(&self, bytes: usize) {

@@ -25,16 +25,16 @@ pub(in crate::proxy) struct Tunnel {
     /// How long both sides may be silent.
     pub(in crate::proxy) timeout: Duration,
     pub(in crate::proxy) start: TunnelStart,
-    /// Its place among the open requests of its rule.
+    /// Its place among the open requests of its rule, and its paces.
     pub(in crate::proxy) policies: PolicyState,
 }
 
 impl Tunnel {
     /// Relays bytes both ways until both sides have finished.
     pub(in crate::proxy) async fn run(self: Box<Self>, client: &mut Client) {
-        let Self { context, target, timeout, start, policies: _policies } = *self;
+        let Self { context, target, timeout, start, policies } = *self;
         let record = ConnectionRecord::new(&context, client.peer, &client.stream, start);
-        relay_connection(client, &context, target, timeout, record).await;
+        relay_connection(client, &context, target, timeout, record, &policies).await;
     }
 }
 

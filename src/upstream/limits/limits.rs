@@ -1,14 +1,14 @@
-//! The limits of the endpoints of an upstream, and the lines of requests that wait for a free place.
+//! The limits of the endpoints of an upstream, and the requests that wait for a free place.
 //!
-//! All workers share them, and so do all generations of an upstream: a request of the old generation gives its place
-//! back to one of the new. Requests of one generation wait in one line, first come first served. If a place is free,
-//! the first of each line tries to take it. It may fail, because the generations may have different endpoints.
+//! All workers share them, and so do all generations of an upstream: a request of an old generation gives its place back
+//! to one of the newest. Requests wait in one line, first come first served. If a place is free, the first tries to take
+//! it, in the newest generation.
 
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
-use std::sync::atomic::{AtomicU32, AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicU32, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
@@ -25,25 +25,24 @@ pub(in crate::upstream) struct Limits {
     max_requests: AtomicU32,
     /// The most connections to each endpoint; `u32::MAX` stands for no limit.
     max_connections: AtomicU32,
-    /// Requests that wait, in all lines. It is written before a request looks for a place for the last time, and read
-    /// after a place became free, both in one order with the counts of places (`SeqCst`). So no free place is missed.
+    /// The number of requests that wait. It is written before a request looks for a place for the last time, and read after
+    /// a place became free, both in one order with the counts of places (`SeqCst`). So no free place is missed.
     waiting: AtomicUsize,
-    /// The number of the next ticket.
-    next: AtomicU64,
-    lines: Mutex<Vec<Line>>,
+    line: Mutex<Line>,
 }
 
-/// The requests of one generation that wait.
+/// The requests that wait.
+#[derive(Default)]
 struct Line {
-    id: usize,
-    /// The number of the ticket and the waker of each, the first in front.
+    /// The number of the last ticket.
+    last: u64,
+    /// The number of the ticket and the waker of each, in the order of the numbers.
     waiting: VecDeque<(u64, Option<Waker>)>,
 }
 
-/// A request's place in a line. It leaves the line when dropped, and the next one is woken.
+/// A request's place in the line. It leaves the line when dropped, and the next one is woken.
 pub(in crate::upstream) struct Ticket {
     limits: Arc<Limits>,
-    line: usize,
     number: u64,
 }
 
@@ -76,8 +75,7 @@ impl Limits {
             max_requests: AtomicU32::new(u32::MAX),
             max_connections: AtomicU32::new(u32::MAX),
             waiting: AtomicUsize::new(0),
-            next: AtomicU64::new(0),
-            lines: Mutex::default(),
+            line: Mutex::default(),
         }
     }
 
@@ -115,34 +113,41 @@ impl Limits {
         counted.then(|| OpenConnection { state: state.clone(), limits: self.clone() })
     }
 
-    /// Whether requests of this line wait.
-    pub(in crate::upstream) fn has_line(&self, line: usize) -> bool {
-        self.waiting.load(SeqCst) != 0 && self.lock().iter().any(|known| known.id == line)
+    /// The connections to an endpoint that are idle, at any worker, and could make room for a request.
+    pub(in crate::upstream) fn idle(&self, state: &EndpointState) -> usize {
+        // Each request has a connection, or opens one. Connections are counted only if their number has a limit.
+        let idle = state.connections().saturating_sub(state.open());
+        if state.open() < self.max_requests.load(Relaxed) { idle as usize } else { 0 }
     }
 
-    /// Lets the first of each line try again.
+    /// Whether requests wait.
+    pub(in crate::upstream) fn have_waiting(&self) -> bool {
+        self.waiting.load(SeqCst) != 0
+    }
+
+    /// Lets the first that waits try again.
     pub(in crate::upstream) fn wake(&self) {
-        // Wakers are called without the lock, because a waker may drop its task.
-        let first: Vec<Waker> =
-            self.lock().iter_mut().filter_map(|line| line.waiting.front_mut()?.1.take()).collect();
+        // The waker is called without the lock, because it may drop its task.
+        let first = self.lock().waiting.front_mut().and_then(|(_, waker)| waker.take());
         first.into_iter().for_each(Waker::wake);
     }
 
-    /// Takes the last place in a line, unless `most` wait there already.
-    pub(in crate::upstream) fn join(self: &Arc<Self>, line: usize, most: usize) -> Option<Ticket> {
-        let mut lines = self.lock();
-        let index = lines.iter().position(|known| known.id == line);
-        if index.map_or(0, |index| lines[index].waiting.len()) >= most {
-            return None;
-        }
-        let index = index.unwrap_or_else(|| {
-            lines.push(Line { id: line, waiting: VecDeque::new() });
-            lines.len() - 1
-        });
-        let number = self.next.fetch_add(1, Relaxed);
-        lines[index].waiting.push_back((number, None));
+    /// Takes the last place in the line, unless `most` wait there already. A request that has waited `before` takes the
+    /// place that it had.
+    pub(in crate::upstream) fn join(self: &Arc<Self>, most: usize, before: Option<u64>) -> Option<Ticket> {
+        let mut line = self.lock();
+        let number = match before {
+            Some(number) => number,
+            None if line.waiting.len() >= most => return None,
+            None => {
+                line.last += 1;
+                line.last
+            }
+        };
+        let index = line.waiting.partition_point(|(other, _)| *other < number);
+        line.waiting.insert(index, (number, None));
         self.waiting.fetch_add(1, SeqCst);
-        Some(Ticket { limits: self.clone(), line, number })
+        Some(Ticket { limits: self.clone(), number })
     }
 
     /// Asks the workers to close idle connections, for requests that lack only a connection.
@@ -153,19 +158,23 @@ impl Limits {
     }
 
     fn place_is_free(&self) {
-        if self.waiting.load(SeqCst) != 0 {
+        if self.have_waiting() {
             self.wake();
         }
     }
 
-    fn lock(&self) -> MutexGuard<'_, Vec<Line>> {
-        // The lines are valid after every statement, even after a panic.
-        self.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Line> {
+        // The line is valid after every statement, even after a panic.
+        self.line.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
 impl Ticket {
-    /// Ready with what `take` gives, once this is the first of its line and there is a place.
+    pub(in crate::upstream) fn number(&self) -> u64 {
+        self.number
+    }
+
+    /// Ready with what `take` gives, once this is the first of the line and there is a place.
     pub(in crate::upstream) fn poll<T>(
         &self,
         cx: &mut Context<'_>,
@@ -178,13 +187,10 @@ impl Ticket {
         take().map_or(Poll::Pending, Poll::Ready)
     }
 
-    /// Stores the waker. Returns whether this is the first of its line.
+    /// Stores the waker. Returns whether this is the first of the line.
     fn comes_first(&self, cx: &mut Context<'_>) -> bool {
-        let mut lines = self.limits.lock();
-        let Some(line) = lines.iter_mut().find(|line| line.id == self.line) else { return false };
-        let Ok(index) = line.waiting.binary_search_by_key(&self.number, |(number, _)| *number) else {
-            return false;
-        };
+        let mut line = self.limits.lock();
+        let Some(index) = line.index(self.number) else { return false };
         line.waiting[index].1 = Some(cx.waker().clone());
         index == 0
     }
@@ -192,28 +198,35 @@ impl Ticket {
 
 impl Drop for Ticket {
     fn drop(&mut self) {
-        let mut lines = self.limits.lock();
-        if let Some(at) = lines.iter().position(|line| line.id == self.line) {
-            let waiting = &mut lines[at].waiting;
-            if let Ok(index) = waiting.binary_search_by_key(&self.number, |(number, _)| *number) {
-                waiting.remove(index);
-            }
-            if waiting.is_empty() {
-                lines.swap_remove(at);
-            }
+        let mut line = self.limits.lock();
+        if let Some(index) = line.index(self.number) {
+            line.waiting.remove(index);
         }
-        drop(lines);
+        if line.waiting.is_empty() {
+            line.waiting.shrink_to(0);
+        }
+        drop(line);
         self.limits.waiting.fetch_sub(1, SeqCst);
         // There may be more free places, and this one may have been woken for one that it does not take.
         self.limits.place_is_free();
     }
 }
 
+impl Line {
+    fn index(&self, number: u64) -> Option<usize> {
+        self.waiting.binary_search_by_key(&number, |(number, _)| *number).ok()
+    }
+}
+
 impl OpenConnection {
+    /// Whether it is one to this endpoint.
+    pub(in crate::upstream) fn is_at(&self, state: &Arc<EndpointState>) -> bool {
+        Arc::ptr_eq(&self.state, state)
+    }
+
     /// Whether it should make room while it is idle.
     pub(in crate::upstream) fn is_wanted(&self) -> bool {
-        self.limits.waiting.load(SeqCst) != 0
-            && self.state.connections() >= self.limits.max_connections.load(Relaxed)
+        self.limits.have_waiting() && self.state.connections() >= self.limits.max_connections.load(Relaxed)
     }
 
     /// The next time at which idle connections should make room.

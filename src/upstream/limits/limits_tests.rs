@@ -1,4 +1,4 @@
-//! Tests of limits and lines: no place is given twice, none is forgotten, and the first comes first.
+//! Tests of limits and of the line: no place is given twice, none is forgotten, and the first comes first.
 
 use std::sync::atomic::AtomicBool;
 use std::task::Wake;
@@ -22,7 +22,6 @@ impl Wake for Woken {
 struct Waiting {
     ticket: Ticket,
     woken: Arc<Woken>,
-    line: usize,
 }
 
 /// Limits, one endpoint, and requests that have a place or wait for one.
@@ -42,13 +41,13 @@ impl Model {
     }
 
     /// A request comes: it takes a place, or waits.
-    fn begin(&mut self, line: usize) {
-        if !self.limits.has_line(line) && self.limits.begin_request(&self.state) {
+    fn begin(&mut self) {
+        if !self.limits.have_waiting() && self.limits.begin_request(&self.state) {
             self.open += 1;
             return;
         }
         let woken = Arc::new(Woken(AtomicBool::new(true)));
-        self.waiting.push(Waiting { ticket: self.limits.join(line, 100).unwrap(), woken, line });
+        self.waiting.push(Waiting { ticket: self.limits.join(100, None).unwrap(), woken });
     }
 
     fn end(&mut self) {
@@ -64,6 +63,17 @@ impl Model {
         }
     }
 
+    /// A request lost its place, and waits where it did before.
+    fn lose(&mut self, index: usize) {
+        if !self.waiting.is_empty() {
+            let at = index % self.waiting.len();
+            let number = self.waiting.remove(at).ticket.number();
+            let woken = Arc::new(Woken(AtomicBool::new(true)));
+            let ticket = self.limits.join(0, Some(number)).unwrap();
+            self.waiting.insert(at, Waiting { ticket, woken });
+        }
+    }
+
     /// Polls tasks that were woken, until none is.
     fn run(&mut self) {
         while let Some(at) = self.waiting.iter().position(|one| one.woken.0.swap(false, SeqCst)) {
@@ -71,8 +81,7 @@ impl Model {
             let waker = Waker::from(one.woken.clone());
             let take = || self.limits.begin_request(&self.state).then_some(());
             if one.ticket.poll(&mut Context::from_waker(&waker), take).is_ready() {
-                let earlier = self.waiting[..at].iter().any(|other| other.line == one.line);
-                assert!(!earlier, "the first of a line comes first");
+                assert_eq!(at, 0, "the first of the line comes first");
                 self.open += 1;
                 self.waiting.remove(at);
             }
@@ -82,18 +91,20 @@ impl Model {
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    Begin(usize),
+    Begin,
     End,
     Leave(usize),
+    Lose(usize),
     Set(u32),
     Run,
 }
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
-        4 => (0..2usize).prop_map(Step::Begin),
+        4 => Just(Step::Begin),
         3 => Just(Step::End),
         1 => (0..9usize).prop_map(Step::Leave),
+        1 => (0..9usize).prop_map(Step::Lose),
         1 => (1..5u32).prop_map(Step::Set),
         2 => Just(Step::Run),
     ]
@@ -106,9 +117,10 @@ proptest! {
         for step in steps {
             let before = model.open;
             match step {
-                Step::Begin(line) => model.begin(line),
+                Step::Begin => model.begin(),
                 Step::End => model.end(),
                 Step::Leave(index) => model.leave(index),
+                Step::Lose(index) => model.lose(index),
                 Step::Set(most) => {
                     model.most = most;
                     model.limits.set(Some(most), None);
@@ -125,7 +137,7 @@ proptest! {
             model.run();
         }
         prop_assert_eq!(model.limits.waiting.load(SeqCst), 0);
-        prop_assert!(model.limits.lock().is_empty());
+        prop_assert!(model.limits.lock().waiting.is_empty());
     }
 }
 
@@ -134,11 +146,11 @@ fn threads_that_wait_for_one_place_all_get_it() {
     let (limits, state) = (Arc::new(Limits::new()), Arc::<EndpointState>::default());
     limits.set(Some(1), None);
     std::thread::scope(|scope| {
-        for line in 0..4 {
+        for _ in 0..4 {
             let (limits, state) = (&limits, &state);
             scope.spawn(move || {
                 for _ in 0..500 {
-                    let ticket = limits.join(line % 2, 100).unwrap();
+                    let ticket = limits.join(100, None).unwrap();
                     let take = || limits.begin_request(state).then_some(());
                     block_on(std::future::poll_fn(|cx| ticket.poll(cx, take)));
                     drop(ticket);
@@ -152,15 +164,31 @@ fn threads_that_wait_for_one_place_all_get_it() {
 }
 
 #[test]
-fn a_line_has_an_end_and_each_line_its_own() {
+fn the_line_has_an_end_and_a_place_in_it_is_kept() {
     let limits = Arc::new(Limits::new());
-    assert!(limits.join(1, 0).is_none());
-    let one = limits.join(1, 1).unwrap();
-    assert!(limits.join(1, 1).is_none() && limits.has_line(1) && !limits.has_line(2));
-    let other = limits.join(2, 1).unwrap();
-    drop(one);
-    assert!(!limits.has_line(1) && limits.has_line(2));
-    drop(other);
+    assert!(limits.join(0, None).is_none());
+    let first = limits.join(1, None).unwrap();
+    assert!(limits.join(1, None).is_none() && limits.have_waiting());
+    let number = first.number();
+    drop(first);
+    assert!(!limits.have_waiting());
+    let second = limits.join(1, None).unwrap();
+    let first = limits.join(1, Some(number)).unwrap();
+    let waker = Waker::noop();
+    let mut cx = Context::from_waker(waker);
+    assert!(second.poll(&mut cx, || Some(())).is_pending() && first.poll(&mut cx, || Some(())).is_ready());
+}
+
+#[test]
+fn connections_without_a_request_could_make_room() {
+    let (limits, state) = (Arc::new(Limits::new()), Arc::<EndpointState>::default());
+    limits.set(Some(2), Some(3));
+    let connections: Vec<_> = (0..3).map_while(|_| limits.begin_connection(&state)).collect();
+    assert_eq!((connections.len(), limits.idle(&state)), (3, 3));
+    assert!(limits.begin_request(&state));
+    assert_eq!(limits.idle(&state), 2);
+    assert!(limits.begin_request(&state));
+    assert_eq!(limits.idle(&state), 0, "it may have no more requests");
 }
 
 #[test]
@@ -171,7 +199,7 @@ fn connections_are_counted_until_they_are_closed() {
     assert!(limits.begin_connection(&state).is_none());
     assert!(limits.have_room(&state, || true) && !limits.have_room(&state, || false));
     assert!(!first.is_wanted(), "no request waits");
-    let ticket = limits.join(1, 1).unwrap();
+    let ticket = limits.join(1, None).unwrap();
     assert!(first.is_wanted());
     drop((first, ticket));
     assert!(limits.begin_connection(&state).is_some());

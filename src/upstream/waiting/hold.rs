@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use crate::metrics::{UpstreamCounters, WaitEnd};
-use crate::upstream::endpoint_set::EndpointSet;
+use crate::upstream::endpoint_set::Generations;
 use crate::upstream::upstream::Upstream;
 use crate::worker::Worker;
 
@@ -17,7 +17,7 @@ const WAIT_MAX: Duration = Duration::from_millis(800);
 /// A request that waits. The number of those of an upstream is bounded, so that a dead service does not take all
 /// connections of clients.
 pub struct Hold {
-    set: Arc<EndpointSet>,
+    generations: Arc<Generations>,
     counters: Arc<UpstreamCounters>,
     end: WaitEnd,
     until: Instant,
@@ -36,13 +36,13 @@ impl Upstream {
         if !self.holds() {
             return None;
         }
-        if !self.set.begin_hold(settings.hold_max) {
+        if !self.set.generations.begin_hold(settings.hold_max) {
             self.counters.holds.refuse();
             return None;
         }
         self.counters.holds.begin();
         Some(Hold {
-            set: self.set.clone(),
+            generations: self.set.generations.clone(),
             counters: self.counters.clone(),
             end: WaitEnd::Gone,
             until: now + settings.hold,
@@ -71,7 +71,8 @@ impl Hold {
 
 impl Drop for Hold {
     fn drop(&mut self) {
-        self.set.end_hold();
+        self.generations.end_hold();
+        self.counters.holds.leave();
         self.counters.holds.end(self.end);
     }
 }

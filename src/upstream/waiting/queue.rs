@@ -2,17 +2,20 @@
 
 use std::future::poll_fn;
 use std::num::NonZero;
-use std::sync::Arc;
 use std::time::Duration;
 
-use crate::metrics::{UpstreamCounters, WaitEnd};
+use crate::metrics::WaitEnd;
 use crate::reason::Reason;
-use crate::upstream::limits::{Limits, Ticket};
+use crate::upstream::limits::{OpenConnection, Waits};
 use crate::upstream::upstream::{Choice, Upstream};
 use crate::worker::Worker;
 
 /// The time after which a request that waits looks at the endpoints again. The end of an ejection wakes nothing.
 const LOOK_AGAIN: Duration = Duration::from_millis(250);
+
+/// The longest wait without a queue, for an idle connection of another worker to be closed. A worker closes it between two
+/// tasks.
+const ROOM_TIME: Duration = Duration::from_millis(500);
 
 /// The parts of a request by which an endpoint is chosen.
 #[derive(Default)]
@@ -23,86 +26,96 @@ pub struct Keys {
     pub cookie: Option<Box<[u8]>>,
 }
 
-/// A request that waits. It is counted when it ends.
-struct Wait<'u> {
-    ticket: Ticket,
-    counters: &'u UpstreamCounters,
-    end: WaitEnd,
+/// A choice, and the place of the connection that it needs, if their number has a limit.
+type Chosen = (Choice, Option<OpenConnection>);
+
+/// The generation in which a request looks for a place, and the keys that it has there.
+struct Search<'u, K> {
+    upstream: &'u Upstream,
+    keys: Keys,
+    keys_of: K,
 }
 
-impl Drop for Wait<'_> {
-    fn drop(&mut self) {
-        self.counters.waits.end(self.end);
+impl<'u, K: Fn(&Upstream) -> Result<Keys, Reason>> Search<'u, K> {
+    fn new(upstream: &'u Upstream, keys_of: K) -> Result<Self, Reason> {
+        let upstream = upstream.newest();
+        Ok(Self { upstream, keys: keys_of(upstream)?, keys_of })
+    }
+
+    /// A choice in the newest generation, with the place of its connection, or the reason why there will be none. `None`
+    /// while every endpoint is full. Without the place, the next one in the line could take it.
+    fn look(&mut self, worker: &Worker, failed: Option<&Choice>) -> Option<Result<Chosen, Reason>> {
+        let newest = self.upstream.newest();
+        if !std::ptr::eq(newest, self.upstream) {
+            self.upstream = newest;
+            match (self.keys_of)(newest) {
+                Ok(keys) => self.keys = keys,
+                Err(reason) => return Some(Err(reason)),
+            }
+        }
+        let now = worker.now();
+        if let Some(choice) = newest.choose_now(now, self.keys.hash, self.keys.cookie.as_deref(), failed) {
+            let has_idle = choice.pool().has_idle();
+            let place =
+                if has_idle { Ok(None) } else { choice.endpoints.begin_connection(choice.index, None) };
+            if let Ok(place) = place {
+                return Some(Ok((choice, place)));
+            }
+        }
+        let Some(limits) = newest.set.limits.as_ref().filter(|_| newest.is_any_usable(now, failed)) else {
+            return Some(Err(Reason::NoTarget));
+        };
+        limits.ask_for_room();
+        None
     }
 }
 
 impl Upstream {
     /// Waits until an endpoint has a free place. `failed` is the choice that has failed before, if there was one: its
-    /// endpoints are not tried again.
+    /// endpoints are not tried again. The choice is one of the upstream that is returned, the newest generation of this
+    /// one; `keys_of` gives the keys of the request there.
     ///
     /// # Errors
-    /// `NoTarget` if no endpoint may be used. `TargetBusy` if too many requests wait, or this one for too long.
-    pub async fn wait_for_place(
-        &self,
+    /// `NoTarget` if no endpoint may be used. `TargetBusy` if too many requests wait, or this one for too long. Those of
+    /// `keys_of`.
+    pub async fn wait_for_place<'u>(
+        &'u self,
         worker: &Worker,
-        keys: &Keys,
+        waits: &mut Waits,
+        keys_of: impl Fn(&Upstream) -> Result<Keys, Reason>,
         failed: Option<&Choice>,
-    ) -> Result<Choice, Reason> {
-        let Some(limits) = self.set.limits.as_ref().filter(|_| self.is_any_usable(worker.now(), failed))
-        else {
-            return Err(Reason::NoTarget);
+    ) -> Result<(&'u Upstream, Choice), Reason> {
+        // A place that was not used must not be the one that this request waits for.
+        waits.place = None;
+        let mut search = Search::new(self, keys_of)?;
+        let upstream = search.upstream;
+        let has_hope = upstream.is_any_usable(worker.now(), failed);
+        let Some(limits) = upstream.set.limits.as_ref().filter(|_| has_hope) else {
+            let (choice, place) = search.look(worker, failed).unwrap_or(Err(Reason::NoTarget))?;
+            waits.place = place;
+            return Ok((search.upstream, choice));
         };
-        let queue = &self.set.plan.policy.queue;
-        let mut wait = self.join(limits, queue.max).ok_or(Reason::TargetBusy)?;
-        let until = worker.now() + queue.timeout;
+        let queue = &upstream.set.plan.policy.queue;
+        let time = if queue.max > 0 { queue.timeout } else { ROOM_TIME };
+        let most = queue.max.max(upstream.idle_connections(worker.now(), failed));
+        let waiting = waits.join(limits, &upstream.counters, most).ok_or(Reason::TargetBusy)?;
+        let until = worker.now() + time;
         loop {
-            let ticket = &wait.ticket;
-            let chosen = poll_fn(|cx| ticket.poll(cx, || self.try_for_place(worker, keys, failed)).map(Ok));
+            let chosen = poll_fn(|cx| waiting.poll(cx, || search.look(worker, failed)).map(Ok));
             let left = until.saturating_duration_since(worker.now());
             match worker.timer().within(left.min(LOOK_AGAIN), chosen).await {
                 Ok(chosen) => {
-                    wait.end = if chosen.is_ok() { WaitEnd::Served } else { WaitEnd::Gone };
-                    return chosen;
+                    waits.end(if chosen.is_ok() { WaitEnd::Served } else { WaitEnd::Gone });
+                    let (choice, place) = chosen?;
+                    waits.place = place;
+                    return Ok((search.upstream, choice));
                 }
                 Err(_) if left <= LOOK_AGAIN => {
-                    wait.end = WaitEnd::TimedOut;
+                    waits.end(WaitEnd::TimedOut);
                     return Err(Reason::TargetBusy);
                 }
                 Err(_) => {}
             }
         }
-    }
-
-    /// Takes a place in the line of this generation, and counts it.
-    fn join(&self, limits: &Arc<Limits>, most: usize) -> Option<Wait<'_>> {
-        let ticket = limits.join(self.set.line(), most);
-        if ticket.is_none() {
-            self.counters.waits.refuse();
-        }
-        let counters = &*self.counters;
-        ticket.map(|ticket| {
-            counters.waits.begin();
-            Wait { ticket, counters, end: WaitEnd::Gone }
-        })
-    }
-
-    /// A choice, or the reason why there will be none; `None` while every endpoint is full.
-    fn try_for_place(
-        &self,
-        worker: &Worker,
-        keys: &Keys,
-        failed: Option<&Choice>,
-    ) -> Option<Result<Choice, Reason>> {
-        let now = worker.now();
-        if let Some(choice) = self.choose_now(now, keys.hash, keys.cookie.as_deref(), failed) {
-            return Some(Ok(choice));
-        }
-        if !self.is_any_usable(now, failed) {
-            return Some(Err(Reason::NoTarget));
-        }
-        if let Some(limits) = &self.set.limits {
-            limits.ask_for_room();
-        }
-        None
     }
 }

@@ -1,7 +1,6 @@
 //! The listeners for the rules of compose files: `http` in the clear, and `https` under TLS.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use super::route::Route;
 use super::rules::{self, Side};
@@ -86,7 +85,7 @@ fn find<'l>(listeners: &'l [ListenerSource], name: &str) -> Option<&'l ListenerS
 fn listener(name: &str, port: u16, tls: Option<TlsSource>, span: Span) -> ListenerSource {
     ListenerSource {
         span,
-        name: Some(Spanned { value: Arc::from(name), span }),
+        name: Some(Spanned { value: name.into(), span }),
         binds: vec![Spanned { value: Bind::Any(port), span }],
         shutdown_timeout: None,
         tls,

@@ -44,7 +44,9 @@ pub(super) const DIALECT: Dialect = Dialect {
     name: "compose",
     about: "Services with labels",
     keys: &["services", "include"],
+    shared: &[],
     default_files: &files::NAMES,
+    common_files: &[],
     option: Some(FileOption {
         about: "Compose file whose labels define the routes, or a folder with one, or several of one project \
                 with : between them; may be given several times, and may hold * and ?",

@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use super::route::{Destination, Host, Route};
 use crate::config::diagnostics::Spanned;
 use crate::config::plan::{
-    ACME_CHALLENGES, Conditions, HeadersWritten, HostPattern, Location, PoliciesWritten, Redirect, Respond,
+    ACME_CHALLENGES, Conditions, HostPattern, Location, PoliciesWritten, Redirect, Respond,
 };
 use crate::config::source::{ActionSource, RuleSource};
 use crate::http::Template;
@@ -234,6 +234,7 @@ fn unavailable(why: &str) -> Respond {
         status: 503,
         headers: headers.map(|(name, value)| (name.into(), value.into())).into(),
         body: Template::literal(&format!("{why}\n")),
+        page: None,
     }
 }
 
@@ -242,7 +243,12 @@ fn unavailable(why: &str) -> Respond {
 fn refusing(rule: &RuleSource) -> RuleSource {
     let body = "this site is not open to the address of the client\n";
     let headers = vec![("Content-Type".into(), "text/plain; charset=utf-8".into())];
-    let action = Some(ActionSource::Respond(Respond { status: 403, headers, body: Template::literal(body) }));
+    let action = Some(ActionSource::Respond(Respond {
+        status: 403,
+        headers,
+        body: Template::literal(body),
+        page: None,
+    }));
     let paths_alone = |conditions: &Conditions| {
         let Conditions { paths, expressions, .. } = conditions.clone();
         (!(paths.is_empty() && expressions.is_empty()))
@@ -256,17 +262,9 @@ fn refusing(rule: &RuleSource) -> RuleSource {
 /// The rule of a redirected host.
 fn redirecting(from: &Spanned<HostPattern>, action: ActionSource) -> RuleSource {
     RuleSource {
-        span: from.span,
-        name: None,
         hosts: vec![from.value.clone()],
         path_prefix: Some("/".into()),
-        methods: Vec::new(),
-        conditions: None,
-        in_the_clear: false,
-        access_log: true,
-        headers: HeadersWritten::default(),
-        policies: PoliciesWritten::default(),
-        policy: Vec::new(),
         action: Some(action),
+        ..RuleSource::at(from.span)
     }
 }

@@ -1,16 +1,15 @@
 //! Users that may send requests.
 
 use std::fmt;
-use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 use std::time::Duration;
 
 use super::field_names::reads_alike;
 use super::jwt::Jwt;
+use super::upstream::PolicyUpstream;
 use crate::config::keys::Secret;
 use crate::config::keys::scalar::show_duration;
 use crate::config::keys::yaml::{list, quote, quote_key};
-use crate::config::plan::upstream::UpstreamId;
 
 /// How a rule knows its users.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -39,19 +38,46 @@ pub struct Basic {
 /// A server that is asked about each request.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct AuthServer {
-    /// Its URL.
-    pub url: Arc<str>,
+    /// The place where it is.
+    pub place: AuthServerPlace,
     /// Its upstream.
-    pub upstream: AuthUpstream,
+    pub upstream: PolicyUpstream,
     /// Names of fields that the target gets from its answer, in lower case. `*` at the end takes every end.
     pub copy: Vec<Arc<str>>,
     /// The URL where a browser signs in, with `{url}`.
     pub sign_in: Option<Arc<str>>,
     /// The time for an answer.
     pub timeout: Duration,
+    /// How long an answer that lets a request in holds for further requests that are alike. Zero: for none.
+    pub cache: Duration,
+    /// Whether preflights are let in without a question.
+    pub preflights: bool,
+}
+
+/// The place of a server.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum AuthServerPlace {
+    /// A URL.
+    Url(Arc<str>),
+    /// A path at the targets of an upstream with a name.
+    Named {
+        /// The name of the upstream.
+        upstream: Arc<str>,
+        /// The path, with a query if there is one.
+        path: Arc<str>,
+    },
 }
 
 impl AuthServer {
+    /// The path behind the base path of a target.
+    pub fn path(&self) -> &str {
+        match &self.place {
+            // The URL is the target, so its path is the base path.
+            AuthServerPlace::Url(_) => "",
+            AuthServerPlace::Named { path, .. } => path,
+        }
+    }
+
     /// Whether the target gets the field of this name from the answer, and never from the client. Names that a program
     /// such as CGI reads alike are one: in any case, and `_` for `-`.
     pub fn copies(&self, name: &[u8]) -> bool {
@@ -77,22 +103,6 @@ impl Auth {
     }
 }
 
-/// The upstream of a server in its plan. It is not compared: two plans count them differently, and the URL says it all.
-#[derive(Clone, Copy, Debug)]
-pub struct AuthUpstream(pub UpstreamId);
-
-impl PartialEq for AuthUpstream {
-    fn eq(&self, _other: &Self) -> bool {
-        true
-    }
-}
-
-impl Eq for AuthUpstream {}
-
-impl Hash for AuthUpstream {
-    fn hash<H: Hasher>(&self, _state: &mut H) {}
-}
-
 impl fmt::Display for Auth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -115,9 +125,15 @@ impl fmt::Display for Basic {
 
 impl fmt::Display for AuthServer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let AuthServer { url, upstream: _, copy, sign_in, timeout } = self;
-        let (url, copy, timeout) = (quote(url), list(copy.iter()), show_duration(*timeout));
-        write!(f, "url: {url}, copy: {copy}, timeout: {timeout}")?;
+        let AuthServer { place, upstream: _, copy, sign_in, timeout, cache, preflights } = self;
+        match place {
+            AuthServerPlace::Url(url) => write!(f, "url: {}", quote(url))?,
+            AuthServerPlace::Named { upstream, path } => {
+                write!(f, "upstream: {}, path: {}", quote(upstream), quote(path))?;
+            }
+        }
+        let (copy, timeout, cache) = (list(copy.iter()), show_duration(*timeout), show_duration(*cache));
+        write!(f, ", copy: {copy}, timeout: {timeout}, cache: {cache}, preflights: {preflights}")?;
         sign_in.iter().try_for_each(|place| write!(f, ", sign_in: {}", quote(place)))
     }
 }
@@ -129,11 +145,13 @@ mod tests {
     #[test]
     fn names_that_a_program_reads_alike_are_one() {
         let server = AuthServer {
-            url: "".into(),
-            upstream: AuthUpstream(UpstreamId(0)),
+            place: AuthServerPlace::Url("".into()),
+            upstream: PolicyUpstream::default(),
             copy: vec!["remote-*".into(), "x-a".into()],
             sign_in: None,
             timeout: Duration::ZERO,
+            cache: Duration::ZERO,
+            preflights: false,
         };
         for (name, copied) in [
             ("Remote-User", true),

@@ -6,17 +6,27 @@
 mod policies;
 
 mod auth;
+mod compress;
 mod cors;
 mod jwt;
+mod mirror;
+mod pages;
 mod rate_limit;
 mod request_limit;
+mod speed;
 
 mod field_names;
+mod upstream;
 
-pub use auth::{Auth, AuthServer, AuthUpstream, Basic};
+pub use auth::{Auth, AuthServer, AuthServerPlace, Basic};
+pub use compress::Compress;
 pub use cors::{Cors, OriginPattern};
 pub use jwt::{Jwt, JwtKeys, TokenPlace};
+pub use mirror::Mirror;
+pub use pages::{Intercept, Page, PageKey, PageValues, Pages, StatusPattern};
 pub use policies::Policies;
 pub(crate) use policies::{PoliciesWritten, ReadPolicy};
 pub use rate_limit::{RateKey, RateLimit, RateLimits};
 pub use request_limit::RequestLimit;
+pub use speed::{BitRate, Speed, SpeedGroup};
+pub use upstream::PolicyUpstream;

@@ -1,11 +1,16 @@
 //! The table of policies.
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::auth::Auth;
+use super::compress::Compress;
 use super::cors::Cors;
+use super::mirror::Mirror;
+use super::pages::{Intercept, Pages};
 use super::rate_limit::RateLimits;
 use super::request_limit::RequestLimit;
+use super::speed::{Speed, SpeedGroup};
 
 /// A mapping that is being read, which may have the policy `T`.
 pub(crate) trait ReadPolicy<T> {
@@ -27,6 +32,9 @@ macro_rules! policies {
         impl Policies {
             /// The keys, in the order in which the policies act.
             pub const KEYS: &[&'static str] = &[$(stringify!($key),)*];
+
+            /// The keys of those that act on responses.
+            pub const OF_RESPONSES: &[&'static str] = &["intercept", "compress", "pages"];
 
             /// Each policy that there is: its key, and its value in YAML.
             pub fn lines(&self) -> Vec<(&'static str, String)> {
@@ -71,6 +79,28 @@ policies! {
     auth: Auth;
     /// How many requests are open at once.
     max_requests: RequestLimit;
+    /// Another upstream that gets copies of requests.
+    mirror: Mirror;
+    /// How fast bodies and tunnels move.
+    speed: Speed;
+    /// Which answers of targets pages stand in for.
+    intercept: Intercept;
+    /// Which responses are compressed.
+    compress: Compress;
+    /// The pages for answers of the gate.
+    pages: Pages;
+}
+
+impl PoliciesWritten {
+    /// These policies, written in the place with this name. Connections that share a speed of it share no other one.
+    pub(crate) fn in_place(mut self, place: impl fmt::Display) -> Self {
+        if let Some(Some(speed)) = &mut self.speed
+            && speed.shared == Some(SpeedGroup::OfPlace)
+        {
+            Arc::make_mut(speed).shared = Some(SpeedGroup::Named(place.to_string().into()));
+        }
+        self
+    }
 }
 
 #[cfg(test)]

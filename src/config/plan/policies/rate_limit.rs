@@ -26,6 +26,10 @@ pub struct RateLimit {
     pub fallback: RateKey,
     /// Keys that are remembered at once.
     pub keys: usize,
+    /// Leading bits of an IPv6 address that tell clients apart, from 1 to 128.
+    pub ipv6_prefix: u8,
+    /// The status of a request that is one too many.
+    pub status: u16,
     /// Whether responses tell the client what is left.
     pub fields: bool,
 }
@@ -33,7 +37,7 @@ pub struct RateLimit {
 /// The key by which requests are counted.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum RateKey {
-    /// The address of the client; of IPv6 the first 64 bits, since a host may change the others.
+    /// The address of the client; of IPv6 its network, since a host may change the rest.
     Client,
     /// The value of a header field, whose name is in lower case.
     Header(Arc<str>),
@@ -65,10 +69,10 @@ impl fmt::Display for RateKey {
 
 impl fmt::Display for RateLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let RateLimit { requests, per, burst, by, fallback, keys, fields } = self;
+        let RateLimit { requests, per, burst, by, fallback, keys, ipv6_prefix, status, fields } = self;
         let (per, by, fallback) = (show_duration(*per), quote(&by.to_string()), quote(&fallback.to_string()));
         write!(f, "{{ requests: {requests}, per: {per}, burst: {burst}, by: {by}, else: {fallback}")?;
-        write!(f, ", keys: {keys}, fields: {fields} }}")
+        write!(f, ", keys: {keys}, ipv6_prefix: {ipv6_prefix}, status: {status}, fields: {fields} }}")
     }
 }
 

@@ -22,8 +22,23 @@ impl Default for RequestLimit {
     }
 }
 
+impl RequestLimit {
+    /// No limit, for a rule that is exempt from that of its listener.
+    pub fn none() -> Self {
+        Self { requests: usize::MAX, ..Self::default() }
+    }
+
+    /// Whether this is [`none`](Self::none).
+    pub fn is_none(&self) -> bool {
+        self.requests == usize::MAX
+    }
+}
+
 impl fmt::Display for RequestLimit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_none() {
+            return f.write_str("false");
+        }
         let RequestLimit { requests, waiting, timeout } = self;
         // A timeout without requests that wait would be an error.
         if *waiting == 0 {

@@ -1,5 +1,6 @@
 //! Answers of a rule's own as written, `redirect` and `respond`; and the other target with placeholders, `rewrite`.
 
+use super::page::page;
 use super::templates;
 use crate::config::decode::{Decoder, MappingReader};
 use crate::config::plan::{Location, Redirect, Respond};
@@ -53,7 +54,7 @@ fn location(
     check(template).map_err(|error| decoder.value_error(&text, error)).ok()
 }
 
-/// `respond: {status, headers, body}`.
+/// `respond: {status, headers, body, page}`.
 pub(in crate::config::source) fn respond(
     decoder: &mut Decoder<'_>,
     node: Node,
@@ -65,11 +66,23 @@ pub(in crate::config::source) fn respond(
         _ => Err(ValueError::new("is not a status between 200 and 599")),
     });
     let status = status.map_or(200, |status| status.value);
-    let headers = fields.field("headers", headers).unwrap_or_default();
+    let mut headers = fields.field("headers", headers).unwrap_or_default();
+    if let (Some(_), Some(span)) = (fields.at("body"), fields.at("page")) {
+        let message = "`body` and `page` cannot stand in one response";
+        fields.decoder.report.error_hint(span, message, "a page is a body in a file: keep one of them");
+    }
+    let page_at = fields.at("page");
+    let page = fields.field("page", page);
+    if let Some(span) = page_at.filter(|_| has_no_body(status)) {
+        fields.decoder.report.error(span, format!("a response with status {status} has no body"));
+    }
+    let is_typed = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
+    if page_at.is_some() && !is_typed {
+        headers.push(("Content-Type".into(), "text/html; charset=utf-8".into()));
+    }
     let body = fields.field("body", Decoder::text);
     if let Some(body) = &body {
-        if matches!(status, 204 | 205 | 304) && !body.text.is_empty() {
-            // RFC 9110, 15.3.5, 15.3.6 and 15.4.5.
+        if has_no_body(status) && !body.text.is_empty() {
             fields.decoder.report.error(body.span, format!("a response with status {status} has no body"));
         }
         if body.text.len() > BODY_BYTES_MAX {
@@ -83,7 +96,14 @@ pub(in crate::config::source) fn respond(
     let scope = Scope { used: TemplateUse::Text, captures };
     let body = body.map(|body| templates::compile(fields.decoder, &body, &scope));
     fields.close();
-    Some(Respond { status, headers, body: body.unwrap_or_else(|| Some(Template::literal("")))? })
+    let body = body.unwrap_or_else(|| Some(Template::literal("")))?;
+    // A page that cannot be read was reported.
+    (page.is_some() || page_at.is_none()).then_some(Respond { status, headers, body, page })
+}
+
+/// RFC 9110, sections 15.3.5, 15.3.6 and 15.4.5.
+fn has_no_body(status: u16) -> bool {
+    matches!(status, 204 | 205 | 304)
 }
 
 /// Bytes of the longest body of a rule, because it stays in memory.

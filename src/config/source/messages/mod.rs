@@ -3,7 +3,10 @@
 mod answers;
 mod headers;
 
+mod page;
+
 mod templates;
 
 pub(super) use answers::{redirect, respond, rewrite};
 pub(super) use headers::headers;
+pub(super) use page::page;

@@ -9,7 +9,7 @@ use super::policy::policy;
 use crate::config::decode::{Decoder, MappingReader};
 use crate::config::diagnostics::Span;
 use crate::config::keys::ValueError;
-use crate::config::plan::{Auth, AuthServer, AuthUpstream, Basic, ReadPolicy, Secret, UpstreamId};
+use crate::config::plan::{Auth, AuthServer, AuthServerPlace, Basic, PolicyUpstream, ReadPolicy, Secret};
 use crate::config::syntax::{Node, Value, mask_secret};
 use crate::config::values::policies::{self, password};
 use crate::config::values::{header, scalar};
@@ -45,30 +45,62 @@ fn auth(decoder: &mut Decoder<'_>, node: Node) -> Option<Auth> {
     basic.map(Auth::Basic).or(jwt.map(Auth::Jwt)).or(forward.map(Auth::Server))
 }
 
-/// The URL of a server, or `{ url, copy, sign_in, timeout }`.
+/// The URL of a server, or `{ url, upstream, path, copy, sign_in, timeout, cache, preflights }`.
 fn forward(decoder: &mut Decoder<'_>, node: Node) -> Option<AuthServer> {
     let copy = ["remote-*", "x-auth-request-*", "x-authentik-*"].map(Arc::from).to_vec();
-    // Lowering finds the upstream.
-    let upstream = AuthUpstream(UpstreamId(usize::MAX));
-    let timeout = Duration::from_secs(5);
-    let server = |url| AuthServer { url, upstream, copy, sign_in: None, timeout };
+    let server = |place| AuthServer {
+        place,
+        // Lowering finds it.
+        upstream: PolicyUpstream::default(),
+        copy,
+        sign_in: None,
+        timeout: Duration::from_secs(5),
+        cache: Duration::ZERO,
+        preflights: false,
+    };
     if !matches!(node.value, Value::Map(_)) {
-        return Some(server(decoder.parsed(node, policies::server_url)?.value));
+        let url = decoder.parsed(node, policies::server_url)?.value;
+        return Some(server(AuthServerPlace::Url(url)));
     }
     let mut fields = MappingReader::open(decoder, node, "`forward`")?;
-    fields.require(&["url"]);
-    let url = fields.parsed("url", policies::server_url);
+    let place = server_place(&mut fields);
     let copy = fields.field("copy", |decoder, node| Some(decoder.parsed_many(node, policies::copied_field)));
     let sign_in = fields.parsed("sign_in", policies::sign_in);
     let timeout = fields.parsed("timeout", scalar::timeout);
+    let cache = fields.parsed("cache", policies::answer_time);
+    let preflights = fields.flag("preflights");
     fields.close();
-    let mut server = server(url?.value);
+    let mut server = server(place?);
     if let Some(copy) = copy {
         server.copy = copy.into_iter().map(|name| name.value).collect();
     }
     server.sign_in = sign_in.map(|place| place.value);
     server.timeout = timeout.map_or(server.timeout, |timeout| timeout.value);
-    Some(server)
+    server.cache = cache.map_or(server.cache, |cache| cache.value);
+    Some(AuthServer { preflights, ..server })
+}
+
+/// `url`, or `upstream` and `path`.
+fn server_place(fields: &mut MappingReader<'_, '_>) -> Option<AuthServerPlace> {
+    const NAMED: &str = "write `upstream` and `path`, or the whole URL as `url`";
+    let (url_at, upstream_at) = (fields.at("url"), fields.at("upstream"));
+    match (url_at, upstream_at, fields.at("path")) {
+        (Some(_), Some(span), _) => {
+            let message = "`url` and `upstream` cannot stand side by side";
+            fields.decoder.report.error_hint(span, message, "keep one of them");
+        }
+        (_, None, Some(span)) => {
+            fields.decoder.report.error_hint(span, "`path` means nothing without `upstream`", NAMED);
+        }
+        (None, None, None) => {
+            fields.missing(&["url", "upstream"], "`forward` needs `url` or `upstream`".into(), NAMED);
+        }
+        _ => {}
+    }
+    let url = fields.parsed("url", policies::server_url).map(|url| AuthServerPlace::Url(url.value));
+    let upstream = fields.parsed("upstream", scalar::name);
+    let path = fields.parsed("path", policies::server_path).map_or_else(|| "/".into(), |path| path.value);
+    url.or(upstream.map(|upstream| AuthServerPlace::Named { upstream: upstream.value, path }))
 }
 
 /// Users as `name:hash`, or `{ users, users_file, realm, forward, forward_user }`.

@@ -3,10 +3,14 @@
 mod sets;
 
 mod auth;
+mod compress;
 mod cors;
 mod jwt;
+mod mirror;
+mod pages;
 mod rate_limit;
 mod request_limit;
+mod speed;
 
 mod policy;
 
@@ -26,8 +30,9 @@ pub(super) fn names(fields: &mut MappingReader<'_, '_>) -> Vec<Spanned<Arc<str>>
     names.unwrap_or_default()
 }
 
-/// Reports the keys of policies where they mean nothing.
-pub(super) fn not_here(fields: &mut MappingReader<'_, '_>, why: &str, hint: &str) {
-    fields.not_here(Policies::KEYS, why, hint);
-    fields.not_here(&["policy"], why, hint);
+/// Reports the keys of policies where they mean nothing, except those in `but`.
+pub(super) fn not_here(fields: &mut MappingReader<'_, '_>, but: &[&str], why: &str, hint: &str) {
+    let keys = Policies::KEYS.iter().chain(&["policy"]).copied();
+    let keys: Vec<_> = keys.filter(|key| !but.contains(key)).collect();
+    fields.not_here(&keys, why, hint);
 }

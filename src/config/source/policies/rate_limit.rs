@@ -18,7 +18,7 @@ impl ReadPolicy<RateLimits> for MappingReader<'_, '_> {
     }
 }
 
-/// `100/1m`, or `{ requests, per, burst, by, else, keys, fields }`.
+/// `100/1m`, or `{ requests, per, burst, by, else, keys, ipv6_prefix, status, fields }`.
 fn rate_limit(decoder: &mut Decoder<'_>, node: Node) -> Option<RateLimit> {
     if !matches!(node.value, Value::Map(_)) {
         let (requests, per) = decoder.parsed(node, policies::rate)?.value;
@@ -33,6 +33,8 @@ fn rate_limit(decoder: &mut Decoder<'_>, node: Node) -> Option<RateLimit> {
     let by = fields.parsed("by", policies::rate_key);
     let fallback = fields.parsed("else", policies::rate_key);
     let keys = fields.parsed("keys", policies::remembered_keys);
+    let ipv6_prefix = fields.parsed("ipv6_prefix", policies::ipv6_prefix);
+    let status = fields.parsed("status", policies::refusal_status);
     let wants_fields = fields.flag("fields");
     let named = |key: &RateKey| !matches!(key, RateKey::Client | RateKey::Host | RateKey::All);
     if let Some(fallback) = fallback.as_ref().filter(|key| named(&key.value)) {
@@ -46,6 +48,8 @@ fn rate_limit(decoder: &mut Decoder<'_>, node: Node) -> Option<RateLimit> {
         by: by.map_or(usual.by, |by| by.value),
         fallback: fallback.map_or(usual.fallback, |fallback| fallback.value),
         keys: keys.map_or(usual.keys, |keys| keys.value),
+        ipv6_prefix: ipv6_prefix.map_or(usual.ipv6_prefix, |prefix| prefix.value),
+        status: status.map_or(usual.status, |status| status.value),
         fields: wants_fields,
         ..usual
     })
@@ -59,6 +63,8 @@ fn usual(requests: u32, per: Duration) -> RateLimit {
         by: RateKey::Client,
         fallback: RateKey::Client,
         keys: KEYS,
+        ipv6_prefix: 64,
+        status: 429,
         fields: false,
     }
 }

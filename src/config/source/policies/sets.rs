@@ -35,7 +35,7 @@ pub(in crate::config::source) fn sets(decoder: &mut Decoder<'_>, node: Node) -> 
             }
         };
         let Some(mut fields) = MappingReader::open(decoder, node, "a set of policies") else { continue };
-        let policies = PoliciesWritten::read(&mut fields);
+        let policies = PoliciesWritten::read(&mut fields).in_place(format_args!("policies.{}", name.value));
         let limits = LimitsWritten::read(&mut fields);
         let headers = headers(&mut fields, &CaptureNames::default());
         fields.close();

@@ -1,13 +1,14 @@
 //! Values of policies.
 
 pub(crate) mod jwt;
+pub(crate) mod pages;
 pub(crate) mod password;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use crate::config::keys::{ValueError, scalar};
-use crate::config::plan::{OriginPattern, RateKey, Scheme};
+use crate::config::plan::{BitRate, OriginPattern, RateKey, Scheme, SpeedGroup};
 use crate::config::values::{header, target};
 use crate::http::{idn, is_token};
 
@@ -85,6 +86,16 @@ pub(crate) fn remembered_keys(text: &str) -> Result<usize, ValueError> {
     number(text, 64, 16_777_216, "is not a number between 64 and 16777216").map(|keys| keys as usize)
 }
 
+/// Leading bits of an IPv6 address.
+pub(crate) fn ipv6_prefix(text: &str) -> Result<u8, ValueError> {
+    number(text, 1, 128, "is not a number between 1 and 128").map(|bits| bits as u8)
+}
+
+/// The status of a refused request.
+pub(crate) fn refusal_status(text: &str) -> Result<u16, ValueError> {
+    number(text, 400, 599, "is not a status between 400 and 599").map(|status| status as u16)
+}
+
 /// Requests that are open at once.
 pub(crate) fn open_requests(text: &str) -> Result<usize, ValueError> {
     number(text, 1, 10_000_000, "is not a number between 1 and 10000000").map(|requests| requests as usize)
@@ -126,6 +137,58 @@ pub(crate) fn server_url(text: &str) -> Result<Arc<str>, ValueError> {
     }
 }
 
+/// The path of a question at an upstream, with a query if there is one.
+pub(crate) fn server_path(text: &str) -> Result<Arc<str>, ValueError> {
+    let is_path = text.starts_with('/') && text.bytes().all(|byte| byte.is_ascii_graphic() && byte != b'#');
+    match is_path {
+        true => Ok(text.into()),
+        false => Err(ValueError::hint("is no path", "write for example \"/api/authz/forward-auth\"")),
+    }
+}
+
+/// How long an answer of a server holds.
+pub(crate) fn answer_time(text: &str) -> Result<Duration, ValueError> {
+    match scalar::duration(text)? {
+        time if time <= Duration::from_secs(3_600) => Ok(time),
+        _ => Err(ValueError::hint(
+            "is longer than an hour",
+            "after a sign-out, the session gets in for that long",
+        )),
+    }
+}
+
+/// A speed in bits per second: `50Mbit`, `800kbit`.
+pub(crate) fn bit_rate(text: &str) -> Result<BitRate, ValueError> {
+    const FORM: ValueError = ValueError::hint(
+        "is no speed",
+        "the units are bit, kbit, Mbit and Gbit, for a second each: \"50Mbit\"",
+    );
+    let unit = text.find(|char: char| !char.is_ascii_digit()).ok_or(FORM)?;
+    let (number, unit) = text.split_at(unit);
+    let number: u64 = number.parse().map_err(|_| FORM)?;
+    let bits = BitRate::unit(unit.trim_start()).ok_or(FORM)?;
+    match number.checked_mul(bits) {
+        Some(rate @ 8_000..=1_000_000_000_000) => Ok(BitRate(rate)),
+        _ => Err(ValueError::new("is not between 8kbit and 1000Gbit")),
+    }
+}
+
+/// Whether connections share a speed, or the name under which they do.
+pub(crate) fn speed_group(text: &str) -> Result<Option<SpeedGroup>, ValueError> {
+    match text {
+        "false" => Ok(None),
+        "true" => Ok(Some(SpeedGroup::OfPlace)),
+        // The names that lowering gives have those of a listener and a rule in them.
+        name if (1..=1_024).contains(&name.len()) && !name.contains(char::is_control) => {
+            Ok(Some(SpeedGroup::Named(name.into())))
+        }
+        _ => Err(ValueError::hint(
+            "is no name of connections",
+            "write true, or a name without control characters",
+        )),
+    }
+}
+
 /// A field that the target gets from the answer of a server, with `*` at its end or not.
 pub(crate) fn copied_field(text: &str) -> Result<Arc<str>, ValueError> {
     let start = text.strip_suffix('*').unwrap_or(text);
@@ -143,6 +206,29 @@ pub(crate) fn sign_in(text: &str) -> Result<Arc<str>, ValueError> {
         )
     })?;
     Ok(text.into())
+}
+
+/// The level of compression.
+pub(crate) fn compression_level(text: &str) -> Result<u32, ValueError> {
+    number(text, 1, 9, "is not a level between 1 and 9")
+}
+
+/// A media type, or a pattern for media types.
+pub(crate) fn media_types(text: &str) -> Result<Arc<str>, ValueError> {
+    let pair = text.split_once('/');
+    let is_fine = pair.is_some_and(|(main, sub)| match (main, sub.strip_prefix("*+")) {
+        ("*", Some(suffix)) => is_token(suffix.as_bytes()) && !suffix.contains('*'),
+        _ => is_token(main.as_bytes()) && !main.contains('*') && (sub == "*" || is_subtype(sub)),
+    });
+    if is_fine {
+        return Ok(text.to_ascii_lowercase().into());
+    }
+    const FORM: &str = "write for example \"application/json\", \"text/*\" or \"*/*+json\"";
+    Err(ValueError::hint("is no media type", FORM))
+}
+
+fn is_subtype(text: &str) -> bool {
+    is_token(text.as_bytes()) && !text.contains('*')
 }
 
 fn number(text: &str, least: u32, most: u32, problem: &'static str) -> Result<u32, ValueError> {
@@ -182,6 +268,43 @@ mod tests {
             "://a",
         ] {
             assert!(origin(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn speeds() {
+        for (text, bits) in
+            [("8kbit", 8_000), ("50Mbit", 50_000_000), ("50 Mbit", 50_000_000), ("8000bit", 8_000)]
+        {
+            assert_eq!(bit_rate(text), Ok(BitRate(bits)), "{text}");
+        }
+        for text in [
+            "",
+            "50",
+            "Mbit",
+            "7999bit",
+            "0Mbit",
+            "50MB",
+            "50mbit",
+            "1001Gbit",
+            "-1Mbit",
+            "1.5Mbit",
+            "99999999999Gbit",
+        ] {
+            assert!(bit_rate(text).is_err(), "{text}");
+        }
+        assert_eq!(speed_group("false"), Ok(None));
+        assert!(speed_group("a\nb").is_err() && speed_group("").is_err());
+        assert_eq!(speed_group("all").unwrap().unwrap().to_string(), "\"all\"");
+    }
+
+    #[test]
+    fn media_types_and_patterns() {
+        for text in ["text/html", "Text/*", "*/*+json", "application/vnd.a-b+json"] {
+            assert_eq!(media_types(text).as_deref(), Ok(&*text.to_ascii_lowercase()), "{text}");
+        }
+        for text in ["", "text", "*/*", "*", "*/html", "text/h*", "te*t/*", "a/b; c=d", "*/*+", "*/*+*"] {
+            assert!(media_types(text).is_err(), "{text}");
         }
     }
 

@@ -35,7 +35,7 @@ pub(in crate::config::dialects::compose) enum With {
 
 /// Every label: its name, its meaning, and the routes that it goes with. A new key of rules becomes a label by a
 /// row. The first name of a key is the one that messages list.
-pub(super) const KEYS: [(&str, Key, With); 89] = [
+pub(super) const KEYS: [(&str, Key, With); 96] = [
     ("host", Key::Host, With::Any),
     ("port", Key::Port, With::Any),
     ("port.http", Key::PortHttp, With::Connections),
@@ -79,6 +79,13 @@ pub(super) const KEYS: [(&str, Key, With); 89] = [
     ("auth.jwt.audience", Key::Rule("auth.jwt.audience"), With::Requests),
     ("auth.forward", Key::Rule("auth.forward"), With::Requests),
     ("max_requests", Key::Rule("max_requests"), With::Requests),
+    ("mirror", Key::Rule("mirror.upstream"), With::Requests),
+    ("mirror.share", Key::Rule("mirror.share"), With::Requests),
+    ("speed.download", Key::Rule("speed.download"), With::Any),
+    ("speed.upload", Key::Rule("speed.upload"), With::Any),
+    ("speed.shared", Key::Rule("speed.shared"), With::Any),
+    ("compress", Key::Rule("compress"), With::Requests),
+    ("intercept", Key::Rule("intercept"), With::Requests),
     ("max_body", Key::Rule("max_body"), With::Requests),
     ("buffer_request", Key::Rule("buffer_request"), With::Requests),
     ("body_timeout", Key::Rule("body_timeout"), With::Requests),

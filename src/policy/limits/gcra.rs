@@ -20,7 +20,7 @@ struct Line([(AtomicU64, AtomicU64); SLOTS]);
 
 /// The numbers of a limit in nanoseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Rate {
+pub(in crate::policy) struct Rate {
     /// The time from one request to the next.
     interval: u64,
     /// How far the arrival time may be ahead of the clock.
@@ -29,7 +29,7 @@ pub(super) struct Rate {
 
 /// Why a request may come, or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Taken {
+pub(in crate::policy) enum Taken {
     /// It may. So many more may come at once.
     Left(u64),
     /// It may not, for so long.
@@ -38,7 +38,7 @@ pub(super) enum Taken {
 
 impl Rate {
     /// `requests` in `per`, of which `burst` may come at once.
-    pub(super) fn new(requests: u32, per: Duration, burst: u32) -> Self {
+    pub(in crate::policy) fn new(requests: u32, per: Duration, burst: u32) -> Self {
         let per = u64::try_from(per.as_nanos()).unwrap_or(u64::MAX);
         let interval = (per / u64::from(requests.max(1))).max(1);
         Self { interval, tolerance: interval.saturating_mul(u64::from(burst.max(1)) - 1) }
@@ -77,12 +77,12 @@ impl LimitTable {
     }
 
     /// The hash of a key.
-    pub(super) fn hash(&self, key: impl Hash) -> u64 {
+    pub(in crate::policy) fn hash(&self, key: impl Hash) -> u64 {
         self.hasher.hash_one(key)
     }
 
     /// Counts a request with the key of this hash at `now`.
-    pub(super) fn take(&self, rate: Rate, hash: u64, now: Instant) -> Taken {
+    pub(in crate::policy) fn take(&self, rate: Rate, hash: u64, now: Instant) -> Taken {
         let now = u64::try_from(now.saturating_duration_since(self.began).as_nanos()).unwrap_or(u64::MAX);
         self.take_at(rate, hash, now)
     }

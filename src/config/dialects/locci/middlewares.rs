@@ -1,0 +1,166 @@
+//! `middlewares` of a gateway. The program of locci-proxy reads them and runs none; its guide says what they do.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::decode::{Decoder, MappingReader};
+use crate::config::diagnostics::{Span, Spanned};
+use crate::config::plan::{Cors, PoliciesWritten, RateKey, RateLimit, RateLimits};
+use crate::config::syntax::{Node, mask_secret};
+use crate::config::values::{ValueError, pattern, policies};
+
+/// Those that were declared, each with its place.
+#[derive(Default)]
+pub(super) struct Middlewares {
+    rate_limiting: Option<Spanned<Arc<RateLimits>>>,
+    authentication: Option<Span>,
+    cors: Option<Spanned<Arc<Cors>>>,
+}
+
+/// One that a route names.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    RateLimiting,
+    Authentication,
+    Cors,
+}
+
+impl Kind {
+    const ALL: [(Kind, &'static str); 3] = [
+        (Kind::RateLimiting, "rate_limiting"),
+        (Kind::Authentication, "authentication"),
+        (Kind::Cors, "cors"),
+    ];
+
+    /// The one of this name, which may be a short one.
+    pub(super) fn named(text: &str) -> Result<Kind, ValueError> {
+        match text {
+            "rate_limiting" | "rate_limit" => Ok(Kind::RateLimiting),
+            "authentication" | "auth" | "jwt" => Ok(Kind::Authentication),
+            "cors" => Ok(Kind::Cors),
+            _ => Err(ValueError::hint("is not a middleware", "write rate_limiting, authentication or cors")),
+        }
+    }
+}
+
+impl Middlewares {
+    fn place(&self, kind: Kind) -> Option<Span> {
+        match kind {
+            Kind::RateLimiting => self.rate_limiting.as_ref().map(|limits| limits.span),
+            Kind::Authentication => self.authentication,
+            Kind::Cors => self.cors.as_ref().map(|cors| cors.span),
+        }
+    }
+
+    /// The policies of a route that names these. One that was not declared is an error: the route would be open.
+    pub(super) fn policies(&self, named: &[Spanned<Kind>], decoder: &mut Decoder<'_>) -> PoliciesWritten {
+        let mut policies = PoliciesWritten::default();
+        for Spanned { value: kind, span } in named {
+            if self.place(*kind).is_none() {
+                let hint = "the route would be open: write it under `middlewares` of `api_gateway`";
+                decoder.report.error_hint(*span, "this middleware is not declared", hint);
+            }
+            match kind {
+                Kind::RateLimiting => {
+                    policies.rate_limit =
+                        self.rate_limiting.as_ref().map(|limits| Some(limits.value.clone()));
+                }
+                Kind::Cors => policies.cors = self.cors.as_ref().map(|cors| Some(cors.value.clone())),
+                Kind::Authentication => {
+                    let hint =
+                        "the route would be open; in the native format, `auth` knows users in other ways";
+                    decoder.report.error_hint(*span, "the gate does not check tokens yet", hint);
+                }
+            }
+        }
+        policies
+    }
+
+    /// Warns of those that no route names.
+    pub(super) fn warn_of_unused(&self, named: &[Kind], decoder: &mut Decoder<'_>) {
+        for (kind, name) in Kind::ALL {
+            if let Some(span) = self.place(kind).filter(|_| !named.contains(&kind)) {
+                let message = format!("no route names the middleware `{name}`");
+                let hint = "add it to `middlewares` of a route, or leave it out";
+                decoder.report.warning(Some(span), message, hint);
+            }
+        }
+    }
+}
+
+/// A mapping of the three kinds.
+pub(super) fn middlewares(decoder: &mut Decoder<'_>, node: Node) -> Option<Middlewares> {
+    let mut fields = MappingReader::open(decoder, node, "`middlewares`")?;
+    let place = |fields: &MappingReader<'_, '_>, name| fields.at(name);
+    let (rate_at, auth_at, cors_at) =
+        (place(&fields, "rate_limiting"), place(&fields, "authentication"), place(&fields, "cors"));
+    let limits = fields.field("rate_limiting", rate_limiting);
+    let authentication = fields.field("authentication", authentication);
+    let cors = fields.field("cors", cors);
+    fields.close();
+    let at = |span: Option<Span>| move |value| Some(Spanned { value: Arc::new(value), span: span? });
+    Some(Middlewares {
+        rate_limiting: limits.and_then(at(rate_at)),
+        authentication: authentication.and(auth_at),
+        cors: cors.and_then(|value| Some(Spanned { value: Arc::new(value), span: cors_at? })),
+    })
+}
+
+/// Keys that are remembered: 1 MiB.
+const KEYS: usize = 65_536;
+
+/// `{requests_per_minute, burst_size, key_header}`.
+fn rate_limiting(decoder: &mut Decoder<'_>, node: Node) -> Option<RateLimits> {
+    let mut fields = MappingReader::open(decoder, node, "`rate_limiting`")?;
+    fields.require(&["requests_per_minute"]);
+    let requests = fields.parsed("requests_per_minute", policies::requests_in_time);
+    let burst = fields.parsed("burst_size", policies::requests_in_time);
+    let by = fields.parsed("key_header", |name| {
+        policies::token(name).map(|name| RateKey::Header(name.to_ascii_lowercase().into()))
+    });
+    fields.close();
+    let requests = requests?.value;
+    Some(RateLimits(vec![RateLimit {
+        requests,
+        per: Duration::from_secs(60),
+        burst: burst.map_or(requests, |burst| burst.value),
+        by: by.map_or(RateKey::Client, |by| by.value),
+        fallback: RateKey::Client,
+        keys: KEYS,
+        ipv6_prefix: 64,
+        status: 429,
+        fields: false,
+    }]))
+}
+
+/// `{jwt_secret, excluded_paths}`.
+fn authentication(decoder: &mut Decoder<'_>, node: Node) -> Option<()> {
+    let mut fields = MappingReader::open(decoder, node, "`authentication`")?;
+    fields.field("jwt_secret", |decoder, node| {
+        mask_secret(&node, decoder.report);
+        decoder.text(node)
+    });
+    fields.field("excluded_paths", |decoder, node| {
+        let items = decoder.list(node, "a list of paths");
+        Some(items.into_iter().filter_map(|item| decoder.parsed(item, pattern::path)).collect::<Vec<_>>())
+    });
+    fields.close();
+    Some(())
+}
+
+/// `{allowed_origins, allowed_methods, allowed_headers}`. `*` allows those that a preflight asks for.
+fn cors(decoder: &mut Decoder<'_>, node: Node) -> Option<Cors> {
+    let mut fields = MappingReader::open(decoder, node, "`cors`")?;
+    fields.require(&["allowed_origins"]);
+    let origins =
+        fields.field("allowed_origins", |decoder, node| Some(decoder.parsed_many(node, policies::origin)));
+    let mut tokens = |name| -> Vec<Arc<str>> {
+        let tokens = fields.field(name, |decoder, node| Some(decoder.parsed_many(node, policies::token)));
+        let tokens: Vec<_> = tokens.into_iter().flatten().map(|token| token.value).collect();
+        if tokens.iter().any(|token| &**token == "*") { Vec::new() } else { tokens }
+    };
+    let (methods, headers) = (tokens("allowed_methods"), tokens("allowed_headers"));
+    fields.close();
+    let origins = origins?.into_iter().map(|origin| origin.value).collect();
+    Some(Cors { origins, methods, headers, ..Cors::default() })
+}

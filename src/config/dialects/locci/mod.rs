@@ -1,0 +1,35 @@
+//! Files of locci-proxy: a load balancer, or a gateway with routes by regular expressions.
+//!
+//! Routes are tried from the longest expression to the shortest. Keys of that project that its program only reads, such as
+//! `methods`, `tls` and `middlewares`, do here what its guide says.
+
+mod front;
+
+mod rules;
+
+mod environment;
+mod keys;
+
+mod gateway;
+mod middlewares;
+mod upstreams;
+
+mod schema;
+
+use super::dialect::Dialect;
+use super::plain;
+
+/// The row of the table.
+pub(super) const DIALECT: Dialect = Dialect {
+    name: "locci",
+    about: "Load balancers and gateways of locci-proxy",
+    keys: &["mode", "load_balancer", "api_gateway", "control_api"],
+    shared: &["upstreams"],
+    default_files: &[],
+    common_files: &["/app/config.yaml"],
+    option: None,
+    schema: schema::schema,
+    describe: None,
+    foreign: None,
+    read: |files, source, inputs, report| plain::each(files, source, (inputs, report), front::read),
+};
