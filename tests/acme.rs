@@ -300,6 +300,110 @@ fn a_folder_that_cannot_be_written_orders_nothing() {
     assert_eq!(scene.ca.count(Asked::Urls), 0);
 }
 
+/// A store that takes no more writes, as a full disk does, at each step of an order.
+#[test]
+fn a_store_that_takes_no_more_costs_no_second_order() {
+    // The file that is in the way, the orders that are made before, and whether a certificate was got.
+    for (obstacle, orders, finalized) in [
+        ("attempts/.a.test.json.new", 0, 0),
+        ("orders.json", 0, 0),
+        ("pending/.a.test.new", 1, 0),
+        ("archive/a.test", 1, 1),
+    ] {
+        let scene = Scene::new();
+        let path = scene.folder().join(obstacle);
+        // A folder cannot be written to as a file, nor a file as a folder.
+        match obstacle.starts_with("archive") {
+            true => {
+                fs::create_dir_all(scene.folder().join("archive")).unwrap();
+                fs::write(&path, "").unwrap();
+            }
+            false => fs::create_dir_all(path.join("x")).unwrap(),
+        }
+        let gate = scene.gate("a.test", "http");
+        until("it is told", || told(&gate, "a.test").1.contains("store cannot be used"));
+        let counts = (scene.ca.count(Asked::NewOrder), scene.ca.count(Asked::Finalize));
+        assert_eq!(counts, (orders, finalized), "{obstacle}");
+        assert!(!scene.is_served(&gate, "a.test"), "{obstacle}");
+        if path.is_dir() {
+            fs::remove_dir_all(&path).unwrap()
+        } else {
+            fs::remove_file(&path).unwrap()
+        }
+        renew(&gate, "a.test");
+        until("it is served", || scene.is_served(&gate, "a.test"));
+        assert_eq!((scene.ca.orders().len(), scene.ca.accounts()), (1, 1), "{obstacle}");
+    }
+}
+
+#[test]
+fn a_store_that_can_only_be_read_is_served_and_orders_nothing() {
+    let scene = Scene::new();
+    let gate = scene.gate("a.test", "http");
+    until("it is served", || scene.is_served(&gate, "a.test"));
+    until("it is known", || told(&gate, "a.test").0 == "valid");
+    gate.stop();
+    // The lock cannot be taken: as on a file system that is mounted read-only.
+    fs::remove_file(scene.store.path().join("lock")).unwrap();
+    fs::create_dir(scene.store.path().join("lock")).unwrap();
+    let gate = scene.gate("[a.test, b.test]", "http");
+    until("it is told", || told(&gate, "b.test").1.contains("nothing is ordered"));
+    assert!(scene.is_served(&gate, "a.test"));
+    assert_eq!(scene.ca.orders(), ["a.test"]);
+}
+
+#[test]
+fn ten_bad_names_of_a_hundred_delay_no_good_one() {
+    let scene = Scene::new();
+    let names: Vec<String> = (0..100).map(|number| format!("n{number}.test")).collect();
+    let is_bad = |number: usize| number.is_multiple_of(10);
+    names
+        .iter()
+        .enumerate()
+        .filter(|(number, _)| is_bad(*number))
+        .for_each(|(_, name)| scene.ca.refuse(name));
+    let gate = scene.gate(&format!("[{}]", names.join(", ")), "http");
+    let states = || {
+        let all: Vec<serde_json::Value> =
+            serde_json::from_str(&gate.internal("GET", "/certificates").text()).unwrap();
+        let count = |state: &str| {
+            all.iter()
+                .filter(|one| one["state"] == state && (state == "valid" || one["error"].is_string()))
+                .count()
+        };
+        (count("valid"), count("waiting"))
+    };
+    until("all are decided", || states() == (90, 10));
+    assert_eq!((scene.ca.orders().len(), scene.ca.accounts()), (100, 1));
+    for (number, name) in names.iter().enumerate() {
+        assert_eq!(scene.is_served(&gate, name), !is_bad(number), "{name}");
+    }
+}
+
+#[test]
+fn a_rule_can_have_no_certificate() {
+    let scene = Scene::new();
+    let text = ONE.replace(
+        "rules: [{ host: {hosts},",
+        "rules: [{ host: [b.test, c.test], acme: false, respond: {} }, { host: {hosts},",
+    );
+    let (directory, store) = (scene.ca.directory(), scene.store.path().display());
+    let names: support::gate::Names = &[
+        ("directory", &directory),
+        ("store", &store),
+        ("hosts", &"[a.test, c.test]"),
+        ("challenges", &"http"),
+    ];
+    let gate = TestGate::start(&text, names);
+    scene.ca.ask(gate.address("http"), gate.address("https"));
+    until("they are served", || scene.is_served(&gate, "a.test") && scene.is_served(&gate, "c.test"));
+    let mut orders = scene.ca.orders();
+    orders.sort_unstable();
+    assert_eq!(orders, ["a.test", "c.test"], "another rule wants c.test");
+    let error = Tls::connect(gate.address("https"), &scene.trust(), "b.test").err().unwrap().to_string();
+    assert!(error.contains("Unrecogni"), "{error}");
+}
+
 #[test]
 fn a_host_with_a_certificate_in_a_file_is_not_ordered() {
     let scene = Scene::new();

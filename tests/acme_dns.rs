@@ -121,6 +121,37 @@ fn every_provider_writes_and_removes_the_records_of_a_wildcard_and_its_parent() 
     }
 }
 
+/// Labels: a wildcard, a host below it, and a host without a certificate.
+#[cfg(feature = "compose")]
+#[test]
+fn a_wildcard_of_a_label_is_ordered() {
+    const LABELS: &str = "services:
+  all:
+    labels: { smolgate.host: \"*.a.test\", smolgate.target: \"http://127.0.0.1:1\" }
+  one:
+    labels: { smolgate.host: x.a.test, smolgate.target: \"http://127.0.0.1:1\" }
+  none:
+    labels: { smolgate.host: b.test, smolgate.target: \"http://127.0.0.1:1\", smolgate.acme: \"false\" }
+";
+    let scene = Scene::new();
+    let (native, compose) = (scene.dir.path().join("smolgate.yml"), scene.dir.path().join("compose.yaml"));
+    let text = scene.config(EXEC, "").replace("    rules: [{ host: [], respond: { body: hello } }]\n", "");
+    let text = text.replace("listeners:", "listeners:\n  - { name: http, bind: \"127.0.0.1:0\" }");
+    fs::write(
+        &native,
+        format!("internal_api: {{ bind: \"unix:{}/api\" }}{text}", scene.dir.path().display()),
+    )
+    .unwrap();
+    fs::write(&compose, LABELS).unwrap();
+    let gate = Program::start(|command| {
+        command.arg("-c").arg(&native).arg("-c").arg(&compose);
+    });
+    until("it is served", || scene.is_served(gate.address("https"), "y.a.test"));
+    assert!(scene.is_served(gate.address("https"), "x.a.test"));
+    assert!(!scene.is_served(gate.address("https"), "b.test"));
+    assert_eq!(scene.ca.orders(), ["*.a.test"], "{}", gate.log());
+}
+
 #[test]
 fn the_authority_is_told_when_all_name_servers_have_the_record() {
     let scene = Scene::new();

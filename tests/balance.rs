@@ -389,3 +389,72 @@ fn least_requests_of_two_workers_go_by_one_count() {
     long.0.iter().for_each(Latch::open);
     open.into_iter().flatten().for_each(|(_, mut client)| client.read_response().expect(200, "fine"));
 }
+
+const WITH_BACKUP: &str = r#"
+workers: 1
+http_config: { port: "127.0.0.1:0" }
+http_routes: [{ upstream: all }]
+upstreams: { all: { targets: [{dead}, { target: "{backup}", backup: true }], {more} } }
+"#;
+
+/// Requests fail until each endpoint has failed three times at most. Endpoints that refuse fail no longer than the tries
+/// of a request reach the backup.
+#[test]
+fn a_backup_is_used_when_all_others_have_failed() {
+    let closing = || {
+        Upstream::scripted(|connection| {
+            connection.read_request();
+            connection.close();
+        })
+    };
+    let list = |all: &[String]| all.iter().map(|one| format!("{one:?}")).collect::<Vec<_>>().join(", ");
+    for (kind, most) in [("refuse", 4), ("close", 12)] {
+        for balance in ["round_robin", "least_requests", "random", "strict_round_robin", "{ hash: header.X }"]
+        {
+            let (closing, refusing) = ([(); 4].map(|()| closing()), [(); 4].map(|()| Refusing::new()));
+            let dead = match kind {
+                "refuse" => list(&refusing.each_ref().map(ToString::to_string)),
+                _ => list(&closing.each_ref().map(ToString::to_string)),
+            };
+            let backup = Upstream::answers(FINE);
+            let more = format!("balance: {balance}");
+            let gate = TestGate::start(WITH_BACKUP, &[("dead", &dead), ("backup", &backup), ("more", &more)]);
+            let mut client = gate.client();
+            let key = |number: &usize| GET.replace("\r\n\r\n", &format!("\r\nX: {number}\r\n\r\n"));
+            let failed = (0..60usize).filter(|number| client.exchange(key(number)).status() != 200).count();
+            assert!(failed <= most, "{failed} failed: {kind}, {balance}");
+            assert_eq!(backup.requests().len(), 60 - failed, "{kind}, {balance}");
+        }
+    }
+}
+
+#[test]
+fn an_upstream_that_ejects_no_longer_uses_all_endpoints_again() {
+    let (sick, fine) =
+        (Upstream::answers("HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n"), Upstream::answers(FINE));
+    let gate = TestGate::start(
+        TARGETS,
+        &[("a", &sick), ("b", &fine), ("more", &"eject: { statuses: 503, for: 1h }")],
+    );
+    let mut client = gate.client();
+    (0..12).for_each(|_| drop(client.exchange(GET)));
+    assert_eq!(sick.requests().len(), 3);
+    gate.edit(TARGETS, &[("a", &sick), ("b", &fine), ("more", &"eject: false")]);
+    gate.reload().unwrap();
+    (0..12).for_each(|_| drop(client.exchange(GET)));
+    assert_eq!(sick.requests().len(), 9);
+}
+
+/// One address is one endpoint, whatever the targets call it.
+#[test]
+fn targets_with_one_address_are_one_endpoint() {
+    let upstream = Upstream::answers(FINE);
+    let named = format!("localhost:{}", upstream.address().port());
+    let gate = TestGate::start(
+        WITH_BACKUP,
+        &[("dead", &format!("{:?}", upstream.to_string())), ("backup", &named), ("more", &"max_requests: 5")],
+    );
+    gate.exchange(GET).expect(200, "fine");
+    let series = format!("smolgate_target_up{{upstream=\"all\",target=\"{upstream}\"}}");
+    assert_eq!(gate.metrics().matches(&series).count(), 1, "{}", gate.metrics());
+}

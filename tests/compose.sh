@@ -2,15 +2,16 @@
 # The first steps of a new user with compose.yaml, and their risks. Builds the image and starts compose.yaml
 # unedited. Checks routing by service name, TCP, reload, metrics, hardening, and that containers can be
 # recreated under load. Then runs a second project, routed by labels, with HTTPS and passthrough
-# (tests/compose/labels), and a third one: the recipe of a deploy that loses no request (tests/compose/deploy.sh).
+# (tests/compose/labels), a third one: the recipe of a deploy that loses no request (tests/compose/deploy.sh), and a fourth
+# that gets its certificates from Pebble (tests/compose/acme.sh).
 #
 #   tests/compose.sh                  the image is built by the Dockerfile
 #   tests/compose.sh --local-binary   the image is built from a static binary that cargo builds here
 #
 # RECREATIONS and REPLACEMENTS say how often the last project deploys.
 #
-# Needs docker (with compose), curl and openssl, and, if no registry can be reached, Debian's debootstrap and
-# prometheus. Uses ports 8020 to 8024, 9091 and 42007. Leaves only images behind.
+# Needs docker (with compose), curl, openssl and pebble, and, if no registry can be reached, Debian's debootstrap and
+# prometheus. Uses ports 8020 to 8030, 9091 and 42007. Leaves only images behind.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -26,6 +27,7 @@ readonly scratch
 source tests/compose/base_images.sh
 source tests/compose/labels.sh
 source tests/compose/deploy.sh
+source tests/compose/acme.sh
 # Processes that run beside the checks.
 loads=()
 
@@ -48,6 +50,12 @@ cleanup() {
     fi
     [[ ! -e $scratch/override.yaml ]] || compose down --volumes --timeout 5 >/dev/null 2>&1 || true
     [[ ! -e $labels ]] || labels_compose down --volumes --timeout 5 >/dev/null 2>&1 || true
+    if [[ $code -ne 0 && -e $acme/compose.yaml ]]; then
+        acme_compose ps || true
+        acme_compose logs --tail=40 || true
+        tail -20 "$scratch/pebble.log" || true
+    fi
+    [[ ! -e $acme/compose.yaml ]] || acme_compose down --volumes --timeout 5 >/dev/null 2>&1 || true
     touch "$scratch/deploy.end"
     [[ ! -e $deploy ]] || deploy_compose down --volumes --timeout 5 >/dev/null 2>&1 || true
     rm -rf "$scratch"
@@ -339,4 +347,10 @@ deploy_compose up -d --no-build
 eventually 60 serves
 check_scale
 check_deploy
+step "compose up, with an address of mail"
+write_acme
+start_pebble
+acme_compose up -d --no-build
+check_acme
+
 step "all of it holds"

@@ -71,8 +71,8 @@ static DULL: LazyLock<HashSet<String>> = LazyLock::new(|| {
     let schema = Schema::of("native");
     let keys = schema.keys();
     let all = USUAL.into_iter().flat_map(|what| keys[what].iter().map(move |key| (what, key)));
-    // Labels have another default.
-    let all = all.filter(|(_, key)| *key != "pass_host");
+    // Labels have another default of one key. Another stands for two things.
+    let all = all.filter(|(_, key)| !matches!(&***key, "pass_host" | "acme"));
     let lines = all.filter_map(|(what, key)| Some(format!("{key}: {}", schema.default(what, key)?)));
     let others = [
         "internal_api:",

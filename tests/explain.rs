@@ -152,6 +152,7 @@ GET https://mail.example.com/ on listener https (:443)
   1  gate.yml:6  www.example.com  no: host is mail.example.com, the rule wants www.example.com
   2  gate.yml:7  *.example.com    takes the name, and what it does needs a request
   so TLS is terminated here, and the rules are asked again for the request:
+  the certificate is that of a file, for mail.example.com, until 4096-01-01T00:00:00.000Z
   1  gate.yml:6  www.example.com /   no: host is mail.example.com, the rule wants www.example.com
   2  gate.yml:7  *.example.com /api  no: path is /, the rule wants /api or below
   3  gate.yml:8  mail.example.com /  wins -> the answer is 421 (misdirected)
@@ -411,11 +412,14 @@ http_routes:
 fn explain_names_the_certificate_that_is_ordered() {
     let config = r#"
 acme: { accept_terms: true, dns: { provider: exec, command: ./hook } }
+store: ./store
 listeners:
   - name: https
     bind: 8443
     tls: { acme: true }
-    rules: [{ host: ["*.example.com", example.org], respond: {} }]
+    rules:
+      - { host: ["*.example.com", example.org], respond: {} }
+      - { name: clear, host: none.example.net, acme: false, respond: {} }
 "#;
     let place = Place::with(&[("gate.yml", config)]);
     for (host, name) in [
@@ -424,9 +428,23 @@ listeners:
         ("example.org", "example.org"),
     ] {
         let told = place.run(&format!("explain -c gate.yml https://{host}:8443/")).fine();
-        let expected = format!("the certificate is ordered, as that of {name}: `smolgate certs` tells");
+        let expected = format!("the certificate is ordered, as that of {name}: not ordered yet\n");
         assert!(told.contains(&expected), "{told}");
     }
     let refused = place.run("explain -c gate.yml https://x.a.example.com:8443/");
     assert_eq!((refused.code, refused.out.contains(NO_CERTIFICATE)), (1, true));
+    let unwanted = place.run("explain -c gate.yml https://none.example.net:8443/");
+    let expected = "none is ordered: the rule clear has `acme: false`";
+    assert!(unwanted.code == 1 && unwanted.out.contains(expected), "{}", unwanted.out);
+    // A record, as a gate leaves it.
+    let attempts = place.path().join("store/acme-v02.api.letsencrypt.org/attempts");
+    std::fs::create_dir_all(&attempts).unwrap();
+    let record = r#"{ "not_before": 1900000000, "reason": "dns: no address" }"#;
+    std::fs::write(attempts.join("example.org.json"), record).unwrap();
+    let told = place.run("explain -c gate.yml https://example.org:8443/").fine();
+    let expected = "example.org: not there yet; the next attempt is not before 20";
+    assert!(told.contains(expected) && told.contains("Z: dns: no address\n"), "{told}");
+    let checked = place.run("check -c gate.yml");
+    assert!(checked.out.contains(&format!("certificate of {expected}")), "{}", checked.out);
+    assert!(checked.out.contains("certificate of *.example.com: not ordered yet"), "{}", checked.out);
 }

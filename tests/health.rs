@@ -146,3 +146,22 @@ fn targets_with_tls_are_checked_by_their_certificates() {
         assert_eq!(gate.metric(&up), if is_up { 1.0 } else { 0.0 });
     }
 }
+
+/// A reload that takes a check out, or writes another one, is served by what holds from then on.
+#[test]
+fn a_reload_changes_a_check_at_once() {
+    let (upstream, well) = patient();
+    well.store(false, Ordering::SeqCst);
+    let targets = format!("[\"{upstream}\"]");
+    let more = |health: &str| format!("slow_start: 0s, {health}");
+    let slow = more("health: { path: /health, interval: 1h, timeout: 5s }");
+    let gate = TestGate::start(CONFIG, &[("targets", &targets), ("more", &slow)]);
+    for change in ["tries: 2", "health: { path: /well, interval: 1h, timeout: 5s }"] {
+        until("it is down", || gate.exchange(GET).status() == 503);
+        gate.edit(CONFIG, &[("targets", &targets), ("more", &more(change))]);
+        gate.reload().unwrap();
+        until("it is up", || gate.exchange(GET).status() == 200);
+        gate.edit(CONFIG, &[("targets", &targets), ("more", &slow)]);
+        gate.reload().unwrap();
+    }
+}

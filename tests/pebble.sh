@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Certificates from Pebble, the test authority of Let's Encrypt: by http-01, by tls-alpn-01 and by dns-01, which a program
-# and updates of a BIND write, wildcards too. Nine of ten nonces are refused. Over a restart of the gate, with an
+# and updates of a BIND write, wildcards too. With another key of the account, and from a second Pebble when the first is gone. Nine of ten nonces are refused. Over a restart of the gate, with an
 # external account, and for a name that the authority refuses. Needs the Debian packages pebble, bind9, curl, openssl and
 # python3. Everything is on loopback.
 set -euo pipefail
@@ -27,10 +27,11 @@ cleanup() {
 trap cleanup EXIT
 trap 'exit 130' INT TERM
 
-# Ten ports that are free now.
-read -r acme management dns control http https api bind acme_of_bind management_of_bind < <(python3 - <<'PY'
+# Twelve ports that are free now.
+read -r acme management dns control http https api bind acme_of_bind management_of_bind acme_of_second \
+    management_of_second < <(python3 - <<'PY'
 import socket
-sockets = [socket.socket() for _ in range(10)]
+sockets = [socket.socket() for _ in range(12)]
 for one in sockets:
     one.bind(("127.0.0.1", 0))
 print(*(one.getsockname()[1] for one in sockets))
@@ -75,7 +76,8 @@ start_pebble() {
 JSON
     PEBBLE_VA_NOSLEEP=1 PEBBLE_WFE_NONCEREJECT=90 pebble -config "$work/$1.json" -dnsserver "127.0.0.1:$4" \
         >"$work/$1.log" 2>&1 &
-    pids+=("$!")
+    pebble_pid=$!
+    pids+=("$pebble_pid")
     until_true "$1 answers" curl -fsS --cacert "$work/root.pem" "https://localhost:$3/roots/0"
     curl -fsS --cacert "$work/root.pem" "https://localhost:$3/roots/0" >"$work/$1-issuer.pem"
 }
@@ -84,11 +86,16 @@ pebble-challtestsrv -dns01 "127.0.0.1:$dns" -management "127.0.0.1:$control" -de
     -http01 "" -https01 "" -tlsalpn01 "" >"$work/dns.log" 2>&1 &
 pids+=("$!")
 start_pebble pebble "$acme" "$management" "$dns"
+first_pid=$pebble_pid
+dns_port=$dns
 
-# configure ACME_PORT CHALLENGE DNS HOST...: DNS is the value of `dns`, or `none`.
+# configure ACME_PORT CHALLENGE DNS HOST...: DNS is the value of `dns`, or `none`. ACME_PORT may be several, best first.
 configure() {
-    local port=$1 challenge=$2 dns=$3 hosts
+    local ports=$1 challenge=$2 dns=$3 hosts port cas=
     shift 3
+    for port in $ports; do
+        cas+="    - { directory: 'https://localhost:$port/dir', root: $work/root.pem, eab: { kid: $kid, hmac: $hmac } }"$'\n'
+    done
     [[ $dns == none ]] && dns= || dns="dns: $dns"
     hosts=$(IFS=,; echo "$*")
     cat >"$work/smolgate.yml" <<YAML
@@ -98,11 +105,9 @@ acme:
   email: ops@pebble.test
   challenges: $challenge
   $dns
+  self_check: { resolvers: "127.0.0.1:$dns_port", http_port: $http, https_port: $https }
   ca:
-    directory: "https://localhost:$port/dir"
-    root: $work/root.pem
-    eab: { kid: $kid, hmac: $hmac }
-store: $work/store
+${cas}store: $work/store
 listeners:
   - { name: http, bind: "127.0.0.1:$http", redirect_to_https: true }
   - name: https
@@ -138,9 +143,17 @@ done
 until_true "the refused name says so" bash -c "'$gate' certs --address 127.0.0.1:$api | grep -q 'refused.*rejectedIdentifier'"
 openssl x509 -in "$work"/store/localhost_*/live/one.pebble.test/fullchain.pem -noout -ext subjectAltName | grep -q DNS:one.pebble.test
 
+# A look at a name as the authority looks, through the name server that it asks.
+"$gate" certs check one.pebble.test --address "127.0.0.1:$api" || fail "one.pebble.test does not lead here"
+
+# Another key of the account: the next order is signed with it.
+"$gate" certs rollover --address "127.0.0.1:$api" | grep -q "has a new key" || fail "the key was not changed"
+
+begin=$(date +%s%N)
 configure "$acme" tls none one.pebble.test three.pebble.test
 "$gate" reload --address "127.0.0.1:$api"
 until_true "three has a certificate by tls-alpn-01" ask three.pebble.test
+echo "pebble.sh: from a new host to HTTPS: $((($(date +%s%N) - begin) / 1000000)) ms"
 
 # The program of dns-01, called as lego calls one.
 cat >"$work/hook" <<'HOOK'
@@ -204,5 +217,19 @@ stop_gate
 configure "$acme_of_bind" dns "{ $update, secret: '$secret' }" alias.bind.test
 start_gate
 until_true "an alias has a certificate by an update" ask alias.bind.test pebble-of-bind
+stop_gate
+
+# The first authority is gone, and the second is asked.
+start_pebble second "$acme_of_second" "$management_of_second" "$dns"
+second_pid=$pebble_pid
+configure "$acme $acme_of_second" http none five.pebble.test
+kill "$first_pid"
+start_gate
+until_true "five has a certificate from the second authority" ask five.pebble.test second
+"$gate" certs five.pebble.test --address "127.0.0.1:$api" | grep "CA  .*localhost_$acme_of_second" || fail "the authority is not told"
+kill "$second_pid"
+stop_gate
+start_gate
+ask five.pebble.test second >/dev/null || fail "the certificate of the second authority was lost over a restart"
 stop_gate
 echo "pebble.sh: fine"

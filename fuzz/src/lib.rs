@@ -9,6 +9,7 @@
 //! inputs of the search: bytes that are plainly valid or plainly invalid. Nothing here is part of the gate;
 //! `fuzz/run` starts it.
 
+pub mod acme;
 pub mod chunked_body;
 pub mod configuration;
 pub mod dns_answer;
@@ -42,6 +43,7 @@ macro_rules! targets {
 }
 
 targets!(
+    acme,
     chunked_body,
     configuration,
     dns_answer,

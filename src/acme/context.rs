@@ -1,18 +1,17 @@
 //! The parts that all names share: the folder, the account, the budgets.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use smol::lock::Semaphore;
+use smol::lock::{RwLock, Semaphore};
 
-use super::attempts::{Orders as OrderTimes, Record, ca_back_off};
+use super::attempts::{Attempt, Orders as OrderTimes, Record, ca_back_off};
 use super::ca::{Ca, Session};
 use super::dns::Publisher;
 use super::failure::{Failure, FaultOf};
 use super::protocol::jws::AccountKey;
-use crate::config::plan::{Orders, UpstreamTls};
+use crate::config::plan::{CertificateAuthority, Orders, UpstreamTls};
 use crate::metrics::{Counters, NameState};
 use crate::net::Client;
 use crate::store::{Lock, Store, file_name};
@@ -23,8 +22,13 @@ const ORDERS_MAX: usize = 20;
 
 /// The file with the key of the account.
 const ACCOUNT_KEY: &str = "account-key";
+/// The file with the next key of the account, while it is being changed.
+const NEXT_KEY: &str = "next-account-key";
 /// The file with the key of the account at the test system.
 const STAGING_KEY: &str = "staging-account-key";
+/// Failures in a row after which the next CA is asked.
+const TROUBLES_MAX: u32 = 2;
+
 /// The file with the times of the last orders.
 const ORDER_TIMES: &str = "orders.json";
 
@@ -41,6 +45,10 @@ pub struct View {
     pub next: Option<u64>,
     /// The reason of the last failure.
     pub error: Option<String>,
+    /// The CA of the certificate, or of the next order.
+    pub ca: Option<String>,
+    /// The last attempts, oldest first.
+    pub history: Vec<Attempt>,
 }
 
 /// The wish of an operator.
@@ -61,19 +69,27 @@ pub(super) struct Shared {
     pub(super) views: Mutex<BTreeMap<Arc<str>, View>>,
 }
 
-/// The parts that all names of one configuration share.
+/// The lock of the folder. All CAs of one configuration share it.
+pub(super) type SharedLock = Arc<smol::lock::Mutex<Option<Arc<Lock>>>>;
+
+/// The parts that all names of one configuration share, for one CA.
 pub(super) struct Context {
     pub(super) orders: Arc<Orders>,
+    /// The index of the CA in `orders`.
+    index: usize,
     pub(super) store: Store,
     pub(super) shared: Arc<Shared>,
     pub(super) slots: Semaphore,
+    /// Read while an order is under way, and written while the key of the account changes.
+    pub(super) turn: RwLock<()>,
+    lock: SharedLock,
     opened: smol::lock::Mutex<Option<Arc<Opened>>>,
     trouble: Mutex<Trouble>,
 }
 
 /// The folder and the account, once they can be used.
 pub(super) struct Opened {
-    lock: Lock,
+    lock: Arc<Lock>,
     store: Store,
     pub(super) ca: Ca,
     /// The test system of the CA. Its certificates are never kept.
@@ -101,22 +117,44 @@ impl Shared {
         self.count(&views);
     }
 
+    /// Changes the end of the certificate that is said of a name.
+    pub(super) fn tell_until(&self, name: &Arc<str>, until: i64) {
+        let mut views = self.views.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(view) = views.get_mut(name) {
+            (view.until, view.state) = (Some(until), NameState::Valid);
+        }
+        self.count(&views);
+    }
+
     pub(super) fn count(&self, views: &BTreeMap<Arc<str>, View>) {
         self.counters.set_ordered_names(views.values().map(|view| view.state));
     }
 }
 
 impl Context {
-    pub(super) fn new(orders: Arc<Orders>, shared: Arc<Shared>) -> Self {
-        let store = Store::new(&orders.store, &orders.ca.folder());
+    pub(super) fn new(orders: Arc<Orders>, index: usize, shared: Arc<Shared>, lock: SharedLock) -> Self {
+        let store = Store::new(&orders.store, &orders.cas[index].folder());
         Self {
             orders,
+            index,
             store,
             shared,
             slots: Semaphore::new(ORDERS_MAX),
+            turn: RwLock::new(()),
+            lock,
             opened: smol::lock::Mutex::new(None),
             trouble: Mutex::default(),
         }
+    }
+
+    /// The CA.
+    pub(super) fn authority(&self) -> &CertificateAuthority {
+        &self.orders.cas[self.index]
+    }
+
+    /// Whether the CA has failed so often that the next one is asked.
+    pub(super) fn is_out(&self) -> bool {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner).failures >= TROUBLES_MAX
     }
 
     /// The folder, the account and the addresses of the CA. If one of them cannot be had, no name asks for it before
@@ -144,21 +182,31 @@ impl Context {
     async fn open(&self, opened: &mut Option<Arc<Opened>>) -> Result<(Arc<Opened>, Arc<Session>), Failure> {
         let ready = self.open_folder(opened).await?;
         let session = ready.ca.session().await?;
+        ready.settle_key().await?;
         Ok((ready, session))
     }
 
     async fn open_folder(&self, opened: &mut Option<Arc<Opened>>) -> Result<Arc<Opened>, Failure> {
-        if let Some(ready) = &*opened {
+        // In a store that gates share, another gate may have taken the right to write.
+        if let Some(ready) = opened.as_ref().filter(|ready| ready.store.may_write(&ready.lock)) {
             return Ok(ready.clone());
         }
-        let (orders, store) = (self.orders.clone(), self.store.clone());
-        let ready = smol::unblock(move || Opened::new(orders, store)).await?;
+        let (orders, index, store) = (self.orders.clone(), self.index, self.store.clone());
+        let mut held = self.lock.lock().await;
+        let known = held.clone();
+        let ready = smol::unblock(move || Opened::new(orders, index, store, known)).await?;
+        *held = Some(ready.lock.clone());
         Ok(opened.insert(Arc::new(ready)).clone())
     }
 
-    /// The failure of a folder that cannot be read or written.
+    /// The failure of a store that cannot be read or written.
     pub(super) fn cannot_use(&self, error: &std::io::Error) -> Failure {
         cannot_use(&self.store, error)
+    }
+
+    /// Whether this gate has the right to write, which it asks for when a name needs it.
+    pub(super) async fn orders_now(&self) -> bool {
+        self.opened.lock().await.as_ref().is_some_and(|opened| opened.store.may_write(&opened.lock))
     }
 
     /// The failure of all names, until its wait is over.
@@ -170,36 +218,54 @@ impl Context {
 
     fn note(&self, failure: Failure) -> Failure {
         let mut trouble = self.trouble.lock().unwrap_or_else(PoisonError::into_inner);
-        trouble.failures = trouble.failures.saturating_add(1);
         let asked = failure.retry_after.unwrap_or_default();
+        if failure.of == FaultOf::Turn {
+            let until = now() + asked.as_secs().max(1);
+            *trouble = Trouble { failures: 0, until, failure: Some(failure.clone()) };
+            tracing::debug!("{}", failure.reason);
+            return failure;
+        }
+        trouble.failures = trouble.failures.saturating_add(1);
         let wait = asked.max(Duration::from_secs(ca_back_off(trouble.failures)));
         trouble.until = now() + wait.as_secs();
         trouble.failure = Some(failure.clone());
-        tracing::warn!(ca = %self.orders.ca.folder(), "no certificate can be ordered: {}", failure.reason);
+        tracing::warn!(ca = %self.authority().folder(), "no certificate can be ordered: {}", failure.reason);
         Failure { retry_after: Some(wait), ..failure }
     }
 }
 
 impl Opened {
     /// Takes the lock and reads the keys of the accounts. Blocks.
-    fn new(orders: Arc<Orders>, store: Store) -> Result<Self, Failure> {
-        let lock = store.lock().map_err(|error| cannot_use(&store, &error))?;
+    fn new(
+        orders: Arc<Orders>,
+        index: usize,
+        store: Store,
+        held: Option<Arc<Lock>>,
+    ) -> Result<Self, Failure> {
+        let lock = match held {
+            Some(lock) => store.prepare(&lock).map(|()| lock),
+            None => store.lock().map(Arc::new),
+        };
+        let lock = lock.map_err(|error| cannot_use(&store, &error))?;
         let of_store = |error: std::io::Error| Failure::of_store(&error);
         let times = OrderTimes::read(store.read(ORDER_TIMES).map_err(of_store)?.as_deref());
         let publisher = match &orders.dns {
-            Some(dns) => Some(Publisher::new(dns, client(None)?)),
+            Some(dns) => Some(Publisher::new(dns, client(UpstreamTls::default())?)),
             None => None,
         };
-        let at_ca = client(orders.ca.root.clone())?;
-        let staging = match &orders.ca.staging {
+        let authority = &orders.cas[index];
+        let at_ca = client(UpstreamTls { ca: authority.root.clone(), ..UpstreamTls::default() })?;
+        let staging = match &authority.staging {
             Some(url) => {
                 let key = account_key(&store, &lock, STAGING_KEY)?;
-                Some(Ca::new(at_ca.clone(), orders.clone(), url, key))
+                Some(Ca::new(at_ca.clone(), (orders.clone(), index), url, key, None))
             }
             None => None,
         };
         let key = account_key(&store, &lock, ACCOUNT_KEY)?;
-        let ca = Ca::new(at_ca, orders.clone(), &orders.ca.directory, key);
+        let next = store.read(NEXT_KEY).map_err(of_store)?;
+        let next = next.and_then(|der| AccountKey::from_pkcs8(&der));
+        let ca = Ca::new(at_ca, (orders.clone(), index), &authority.directory, key, next);
         Ok(Self { lock, store, ca, staging, publisher, times: smol::lock::Mutex::new(times) })
     }
 
@@ -210,8 +276,7 @@ impl Opened {
     }
 
     /// Counts an order, on the disk. If there were too many, it waits for the next attempt.
-    pub(super) async fn take_order(self: &Arc<Self>) -> Result<(), Failure> {
-        let now = now();
+    pub(super) async fn take_order(self: &Arc<Self>, now: u64) -> Result<(), Failure> {
         let mut times = self.times.lock().await;
         match times.take(now) {
             Ok(bytes) => {
@@ -226,13 +291,56 @@ impl Opened {
         }
     }
 
+    /// Gives the account a new key. It is on the disk before the CA hears of it.
+    pub(super) async fn change_key(self: &Arc<Self>, session: &Session) -> Result<(), Failure> {
+        let unable = |_| Failure::new(FaultOf::Gate, "no account key can be made");
+        let (key, der) = AccountKey::generate().map_err(unable)?;
+        let next = der.clone();
+        self.blocking(move |opened| opened.store.write(&opened.lock, NEXT_KEY, &next)).await?;
+        match self.ca.change_key(session, key).await {
+            Ok(()) => self.keep_key(der).await,
+            // The CA may have changed it.
+            Err(failure) if failure.of != FaultOf::Name => Err(failure),
+            Err(failure) => {
+                self.forget_next_key().await?;
+                Err(failure)
+            }
+        }
+    }
+
+    /// Ends a change of the key that was cut off: the account is known now, so is its key.
+    async fn settle_key(self: &Arc<Self>) -> Result<(), Failure> {
+        match self.ca.settle_key() {
+            None => Ok(()),
+            Some(false) => self.forget_next_key().await,
+            Some(true) => {
+                let next = self.blocking(|opened| opened.store.read(NEXT_KEY)).await?;
+                match next {
+                    Some(der) => self.keep_key(der).await,
+                    None => Ok(()),
+                }
+            }
+        }
+    }
+
+    async fn keep_key(self: &Arc<Self>, der: Vec<u8>) -> Result<(), Failure> {
+        self.blocking(move |opened| opened.store.write(&opened.lock, ACCOUNT_KEY, &der)).await?;
+        self.forget_next_key().await
+    }
+
+    async fn forget_next_key(self: &Arc<Self>) -> Result<(), Failure> {
+        self.blocking(|opened| opened.store.remove(&opened.lock, NEXT_KEY)).await
+    }
+
     /// Runs work with the store on a thread that may block.
     pub(super) async fn blocking<T: Send + 'static>(
         self: &Arc<Self>,
         work: impl FnOnce(&Opened) -> std::io::Result<T> + Send + 'static,
     ) -> Result<T, Failure> {
         let opened = self.clone();
-        smol::unblock(move || work(&opened)).await.map_err(|error| Failure::of_store(&error))
+        let retry_after = self.store.others().map(|(interval, _)| interval);
+        let failure = |error| Failure { retry_after, ..Failure::of_store(&error) };
+        smol::unblock(move || work(&opened)).await.map_err(failure)
     }
 
     /// The folder, and the right to write to it.
@@ -254,9 +362,9 @@ fn account_key(store: &Store, lock: &Lock, file: &str) -> Result<AccountKey, Fai
     Ok(key)
 }
 
-/// A client that trusts the authorities of a file, or those of the system. Blocks.
-fn client(root: Option<PathBuf>) -> Result<Client, Failure> {
-    let connector = Connector::new(&UpstreamTls { ca: root, ..UpstreamTls::default() }).map_err(|error| {
+/// A client that checks servers so. Blocks.
+pub(super) fn client(tls: UpstreamTls) -> Result<Client, Failure> {
+    let connector = Connector::new(&tls).map_err(|error| {
         let text = error.to_string().replace("`tls.ca`", "`root` of `ca`");
         Failure::new(FaultOf::Gate, text)
     })?;
@@ -279,13 +387,11 @@ pub(super) fn now() -> u64 {
 }
 
 fn cannot_use(store: &Store, error: &std::io::Error) -> Failure {
-    let path = store.path().display();
-    let user = rustix::process::getuid().as_raw();
-    let reason = match error.kind() {
-        std::io::ErrorKind::WouldBlock => format!("another gate orders with the folder {path}"),
-        _ => format!(
-            "{path} cannot be used by user {user} ({error}): nothing is ordered, because it could not be kept"
-        ),
-    };
-    Failure::new(FaultOf::Gate, reason)
+    let reason = store.explain(error);
+    match (error.kind(), store.others()) {
+        (std::io::ErrorKind::WouldBlock, Some((interval, _))) => {
+            Failure { retry_after: Some(interval), ..Failure::new(FaultOf::Turn, reason) }
+        }
+        _ => Failure::new(FaultOf::Gate, reason),
+    }
 }

@@ -11,6 +11,8 @@ pub(super) enum FaultOf {
     Ca,
     /// This gate: its folder cannot be written to.
     Gate,
+    /// None: another gate orders now.
+    Turn,
 }
 
 /// Why an attempt has failed.
@@ -23,11 +25,13 @@ pub(super) struct Failure {
     pub(super) retry_after: Option<Duration>,
     /// Whether a limit of the CA was reached.
     pub(super) is_rate_limit: bool,
+    /// Whether another CA may issue what this one does not.
+    pub(super) is_of_this_ca: bool,
 }
 
 impl Failure {
     pub(super) fn new(of: FaultOf, reason: impl Into<String>) -> Self {
-        Self { of, reason: reason.into(), retry_after: None, is_rate_limit: false }
+        Self { of, reason: reason.into(), retry_after: None, is_rate_limit: false, is_of_this_ca: false }
     }
 
     pub(super) fn of_ca(reason: impl Into<String>) -> Self {
@@ -49,7 +53,7 @@ impl Failure {
         match self.of {
             _ if self.is_rate_limit => RateLimited,
             FaultOf::Name => NameFailed,
-            FaultOf::Ca | FaultOf::Gate => CaFailed,
+            FaultOf::Ca | FaultOf::Gate | FaultOf::Turn => CaFailed,
         }
     }
 }

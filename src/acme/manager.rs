@@ -2,20 +2,29 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
-use smol::Task;
+use futures_lite::FutureExt;
 use smol::channel::{Receiver, Sender, bounded, unbounded};
+use smol::{Task, Timer};
 
+use super::answers::{self, Question, Told};
+use super::check::warn_of_place;
 pub use super::context::{Ask, View};
 use super::context::{Context, Shared, now};
+use super::fleet;
 use super::name::Name;
 use super::order::certified;
 use super::protocol::x509::LeafKey;
+use super::stored::{newest_of, stores};
 use crate::config::plan::{Orders, WhileWaiting};
 use crate::metrics::{Counters, NameState};
 use crate::store::Store;
 use crate::tls::Issued;
+
+/// The longest wait for the end of all work.
+const END_TIME_MAX: Duration = Duration::from_secs(3);
 
 /// Orders certificates. Everything ends when this is dropped.
 pub struct Manager {
@@ -23,21 +32,30 @@ pub struct Manager {
     wishes: Sender<Wish>,
     /// The channel to the task of each name.
     renewals: Arc<Mutex<HashMap<Arc<str>, Sender<Ask>>>>,
+    /// The shared parts at each CA of the plan that is followed.
+    contexts: Arc<Mutex<Contexts>>,
     /// The settings of the last load.
     loaded: ArcSwapOption<Orders>,
     _task: Task<()>,
 }
 
+/// The shared parts, for each CA.
+pub(super) type Contexts = Arc<[Arc<Context>]>;
+
 /// The wish of a plan.
 struct Wish {
     orders: Option<Arc<Orders>>,
     names: BTreeSet<Arc<str>>,
+    /// Closed when the wish is carried out.
+    _done: Option<Sender<()>>,
 }
 
 /// The tasks of one configuration.
 struct Service {
-    context: Arc<Context>,
+    contexts: Contexts,
     tasks: HashMap<Arc<str>, Task<()>>,
+    /// Follows the gates that share the store, for each CA.
+    others: Vec<Task<()>>,
 }
 
 impl Manager {
@@ -45,9 +63,10 @@ impl Manager {
     pub fn new(issued: Arc<Issued>, counters: Arc<Counters>, changed: Box<dyn Fn() + Send + Sync>) -> Self {
         let shared = Arc::new(Shared { issued, counters, changed, views: Mutex::default() });
         let (wishes, received) = unbounded();
-        let renewals = Arc::default();
-        let task = smol::spawn(follow(shared.clone(), received, Arc::clone(&renewals)));
-        Self { shared, wishes, renewals, loaded: ArcSwapOption::empty(), _task: task }
+        let (renewals, contexts) = (Arc::default(), Arc::new(Mutex::new(Contexts::from(Vec::new()))));
+        let task =
+            smol::spawn(follow(shared.clone(), received, Arc::clone(&renewals), Arc::clone(&contexts)));
+        Self { shared, wishes, renewals, contexts, loaded: ArcSwapOption::empty(), _task: task }
     }
 
     /// Serves the certificates of the store for these names, and prepares the one for names that wait. Changes nothing
@@ -62,17 +81,21 @@ impl Manager {
             let wanted = orders.while_waiting == WhileWaiting::SelfSigned;
             issued.set_stand_in(wanted.then(stand_in).flatten());
         }
-        let is_other = differs(|before, now| before.ca != now.ca || before.store != now.store);
-        let store = Store::new(&orders.store, &orders.ca.folder());
+        let is_other = differs(|before, now| before.cas != now.cas || before.store != now.store);
+        if is_other {
+            warn_of_place(&orders.store);
+        }
+        let (stores, time) = (stores(orders), now().cast_signed());
         let mut found = Vec::new();
         for name in names.filter(|name| is_other || issued.validity(name).is_none()) {
-            match store.certificate(name) {
-                Ok(kept) => found.extend(kept.map(|kept| (name, kept.chain, kept.key))),
-                Err(error) => tracing::warn!(name, "the certificate in the store cannot be read: {error}"),
+            let (newest, refused) = newest_of(stores.iter(), name, time);
+            found.extend(newest.map(|(_, kept)| (name, kept.chain, kept.key)));
+            for why in refused {
+                tracing::warn!(name, "a certificate in {} is not used: {why}", orders.store);
             }
         }
-        for (name, why) in issued.serve_all(&found, now().cast_signed(), is_other) {
-            tracing::warn!(name, "the certificate in {} is not used: {why}", orders.store.display());
+        for (name, why) in issued.serve_all(&found, time, is_other) {
+            tracing::warn!(name, "the certificate in {} is not used: {why}", orders.store);
         }
         self.loaded.store(Some(Arc::new(orders.clone())));
     }
@@ -81,7 +104,22 @@ impl Manager {
     pub fn follow<'n>(&self, orders: Option<&Orders>, names: impl Iterator<Item = &'n str>) {
         let orders = orders.map(|orders| Arc::new(orders.clone()));
         // The channel is open as long as the task runs.
-        let _ = self.wishes.try_send(Wish { orders, names: names.map(Arc::from).collect() });
+        let _ = self.wishes.try_send(Wish { orders, names: names.map(Arc::from).collect(), _done: None });
+    }
+
+    /// Ends all work. The future waits until other gates may order, or for [`END_TIME_MAX`].
+    pub fn stop(&self) -> impl Future<Output = ()> + use<> {
+        let (done, ended) = bounded(1);
+        let _ = self.wishes.try_send(Wish { orders: None, names: BTreeSet::new(), _done: Some(done) });
+        async move {
+            let late = async {
+                Timer::after(END_TIME_MAX).await;
+            };
+            let over = async {
+                let _ = ended.recv().await;
+            };
+            over.or(late).await;
+        }
     }
 
     /// The state of each name, sorted.
@@ -107,30 +145,51 @@ impl Manager {
     }
 }
 
+impl Manager {
+    /// Answers a question of an operator, which may take minutes.
+    ///
+    /// # Errors
+    /// No certificates are ordered for the name.
+    pub async fn answer(&self, question: Question) -> Result<Told, String> {
+        let contexts = self.contexts.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let name = match &question {
+            Question::Rollover => return Ok(answers::rollover(&contexts).await),
+            Question::Check(name) | Question::Test(name) | Question::Dns(name) => name,
+        };
+        let views = self.views();
+        let Some(view) = views.iter().find(|view| *view.name == **name) else {
+            return Err(format!("no certificate is ordered for {name}"));
+        };
+        Ok(match question {
+            Question::Check(_) => answers::check(&contexts, &view.name).await,
+            Question::Test(_) => answers::test(&contexts, &view.name).await,
+            Question::Dns(_) | Question::Rollover => answers::dns(&contexts, &view.name).await,
+        })
+    }
+}
+
 /// Carries out the wishes, the newest one if there are several.
 async fn follow(
     shared: Arc<Shared>,
     wishes: Receiver<Wish>,
     renewals: Arc<Mutex<HashMap<Arc<str>, Sender<Ask>>>>,
+    contexts: Arc<Mutex<Contexts>>,
 ) {
     let mut service: Option<Service> = None;
     while let Ok(mut wish) = wishes.recv().await {
         while let Ok(newer) = wishes.try_recv() {
             wish = newer;
         }
-        let keeps = |service: &Service| wish.orders.as_ref() == Some(&service.context.orders);
+        let keeps = |service: &Service| wish.orders.as_ref() == Some(&service.contexts[0].orders);
         if !service.as_ref().is_some_and(keeps) {
             if let Some(ended) = service.take() {
-                for task in ended.tasks.into_values() {
-                    task.cancel().await;
-                }
+                ended.end().await;
             }
             *shared.views.lock().unwrap_or_else(PoisonError::into_inner) = BTreeMap::new();
             *renewals.lock().unwrap_or_else(PoisonError::into_inner) = HashMap::new();
-            service = wish.orders.map(|orders| Service {
-                context: Arc::new(Context::new(orders, shared.clone())),
-                tasks: HashMap::new(),
-            });
+            service = wish.orders.take().map(|orders| Service::new(orders, &shared));
+            let now = service.as_ref().map(|service| service.contexts.clone());
+            *contexts.lock().unwrap_or_else(PoisonError::into_inner) = now.unwrap_or_default();
         }
         if let Some(service) = &mut service {
             service.set_names(&wish.names, &renewals);
@@ -141,9 +200,30 @@ async fn follow(
 }
 
 impl Service {
+    fn new(orders: Arc<Orders>, shared: &Arc<Shared>) -> Self {
+        let lock = Arc::default();
+        let context = |index| Context::new(orders.clone(), index, shared.clone(), Arc::clone(&lock));
+        let contexts: Contexts = (0..orders.cas.len()).map(|index| Arc::new(context(index))).collect();
+        // The reads of these tasks do not count as those of an order.
+        let follow = |(context, store): (&Arc<Context>, Store)| fleet::follow(context.clone(), store);
+        let others = contexts.iter().zip(stores(&orders)).map(|both| smol::spawn(follow(both))).collect();
+        Self { contexts, tasks: HashMap::new(), others }
+    }
+
+    /// Ends all tasks, and lets other gates order.
+    async fn end(self) {
+        for task in self.others.into_iter().chain(self.tasks.into_values()) {
+            task.cancel().await;
+        }
+        for context in &*self.contexts {
+            let store = context.store.clone();
+            smol::unblock(move || store.give_back()).await;
+        }
+    }
+
     /// Ends the tasks of names that are gone, and starts those of new names.
     fn set_names(&mut self, names: &BTreeSet<Arc<str>>, renewals: &Mutex<HashMap<Arc<str>, Sender<Ask>>>) {
-        let mut views = self.context.shared.views.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut views = self.contexts[0].shared.views.lock().unwrap_or_else(PoisonError::into_inner);
         let mut renewals = renewals.lock().unwrap_or_else(PoisonError::into_inner);
         self.tasks.retain(|name, _| names.contains(name));
         views.retain(|name, _| names.contains(name));
@@ -154,13 +234,22 @@ impl Service {
             }
             let (ask, wishes) = bounded(1);
             renewals.insert(name.clone(), ask);
-            let until = self.context.shared.issued.validity(name).map(|validity| validity.not_after);
+            let until = self.contexts[0].shared.issued.validity(name).map(|validity| validity.not_after);
             let state = if until.is_some() { NameState::Valid } else { NameState::Waiting };
-            views.insert(name.clone(), View { name: name.clone(), state, until, next: None, error: None });
-            let kept = Name { name: name.clone(), context: self.context.clone(), wishes };
+            let view = View {
+                name: name.clone(),
+                state,
+                until,
+                next: None,
+                error: None,
+                ca: None,
+                history: Vec::new(),
+            };
+            views.insert(name.clone(), view);
+            let kept = Name { name: name.clone(), contexts: self.contexts.clone(), wishes };
             self.tasks.insert(name.clone(), smol::spawn(kept.keep()));
         }
-        self.context.shared.count(&views);
+        self.contexts[0].shared.count(&views);
     }
 }
 

@@ -1,14 +1,17 @@
 //! Certificates from a certificate authority (CA), by ACME (RFC 8555). All of this runs on the control plane.
 //!
 //! ```text
-//! manager.rs      follows the plans of the gate: which names, which CA
-//!   name.rs         the life of one name: wait, order, serve, renew
-//!     look.rs         the window in which the CA wants a renewal
-//!     revocation.rs   what an operator wants to be revoked
+//! manager.rs      follows the plans of the gate: which names, which CAs
+//!   name/           the life of one name: wait, order, serve, renew
+//!   answers.rs      questions of an operator
+//!     trial.rs        an order at the test system that an operator wants
+//!     check/          a look at a name as a CA looks at it
+//!     fleet/          gates that share the store: their certificates and challenges
 //!     order.rs        one order, from the first request to the certificate
-//!     context.rs      what the names share: the store, the CA, the budgets
-//!       ca.rs           signed requests to the CA
-//!       attempts.rs     when the next order may be made; written before each order
+//!     stored.rs       certificates in the store, whichever CA has issued them
+//!     context.rs      what the names share at one CA: the store, the account, the budgets
+//!       ca/             signed requests to the CA, its account, its clock
+//!       attempts/       when the next order may be made, and where; written before each order
 //!         dns/            records of DNS that answer challenges
 //!         failure.rs      why an attempt has failed, and whose fault it is
 //!   protocol/       bytes and values, without I/O
@@ -19,11 +22,16 @@
 
 mod manager;
 
+mod answers;
 mod name;
 
-mod look;
+mod trial;
+
+mod check;
 mod order;
-mod revocation;
+mod stored;
+
+mod fleet;
 
 mod context;
 
@@ -34,4 +42,8 @@ mod dns;
 mod failure;
 mod protocol;
 
+pub use answers::{Question, Told};
+pub use attempts::Attempt;
 pub use manager::{Ask, Manager, View};
+pub use protocol::Readings;
+pub use stored::state_of;

@@ -5,19 +5,19 @@ use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use futures_lite::FutureExt;
-use rustls::crypto::aws_lc_rs as provider;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::CertificateDer;
 use rustls::sign::CertifiedKey;
 use serde_json::json;
 use smol::Timer;
 
 use super::ca::{Ca, Session, given_up, retry_after};
-use super::dns::{Published, Publisher};
+use super::dns::{Published, Publisher, persistent_name, persistent_text};
 use super::failure::{Failure, FaultOf};
+use super::fleet::SharedAnswer;
 use super::protocol::base64;
 use super::protocol::messages::{self, Authorization, Challenge, Order, Status};
-use super::protocol::x509::LeafKey;
-use crate::config::plan::ChallengeKind;
+use super::protocol::x509::{self, LeafKey};
+use crate::config::plan::{ChallengeKind, Orders};
 use crate::net::Answer;
 use crate::tls::Issued;
 
@@ -32,6 +32,9 @@ const LOOK_MAX: Duration = Duration::from_secs(60);
 
 /// The steps that have to be on the disk before the next one is taken.
 pub(super) trait Journal {
+    /// Whether an order may be made now: the gate may have been stopped since the attempt began.
+    fn may_order(&self) -> Result<(), Failure>;
+
     /// The order exists.
     async fn ordered(&mut self, url: &str) -> Result<(), Failure>;
 
@@ -41,6 +44,23 @@ pub(super) trait Journal {
     /// The key of the certificate: the one that an earlier attempt has written, else a new one, which is on the disk
     /// when this returns.
     async fn key(&mut self) -> Result<Vec<u8>, Failure>;
+
+    /// The answer to a challenge is given here. It is given by all gates that share the store when this returns.
+    async fn share(&mut self, answer: &SharedAnswer) -> Result<(), Failure>;
+
+    /// The challenge is over.
+    async fn unshare(&mut self);
+}
+
+/// The challenges for a name, that to take first. `turn` counts the failures.
+pub(super) fn challenges(name: &str, orders: &Orders, turn: u32) -> Vec<ChallengeKind> {
+    let kinds = match name.starts_with("*.") {
+        // No other challenge proves a wildcard (RFC 8555, section 7.1.3; RFC 8737, section 3).
+        true => &[ChallengeKind::Dns][..],
+        false => &orders.challenges,
+    };
+    let first = turn as usize % kinds.len().max(1);
+    kinds[first..].iter().chain(&kinds[..first]).copied().collect()
 }
 
 /// The parts that an order needs.
@@ -125,6 +145,7 @@ impl Ordering<'_> {
         {
             wish["replaces"] = json!(replaces);
         }
+        journal.may_order()?;
         let answer = self.post(&self.session.directory.new_order, Some(&wish)).await?;
         let url = answer.field("location").map(str::to_owned);
         let url = url.ok_or_else(|| Failure::of_ca("the CA did not say the URL of the order"))?;
@@ -147,12 +168,22 @@ impl Ordering<'_> {
         if authorization.status == Status::Valid {
             return Ok(());
         }
-        let offered = self.challenges.iter();
-        let mut offered = offered.filter_map(|kind| Some((*kind, authorization.challenge(kind.word())?)));
-        let Some((kind, challenge)) = offered.next() else {
+        let Some((kind, challenge)) = self.offered(&authorization) else {
             return Err(Failure::of_name("the CA offers no challenge that `challenges` names"));
         };
-        let _open = OpenChallenge::new(self, kind, challenge, journal).await?;
+        if let Some((_, issuer)) = self.persistent(kind, &authorization) {
+            self.find_persistent(issuer).await?;
+        }
+        let open = OpenChallenge::new(self, kind, challenge, journal).await?;
+        let decided = self.decision(url, kind, challenge).await;
+        if !matches!(open, OpenChallenge::Dns) {
+            journal.unshare().await;
+        }
+        decided
+    }
+
+    /// Waits for the decision of the CA on an open challenge.
+    async fn decision(&self, url: &str, kind: ChallengeKind, challenge: &Challenge) -> Result<(), Failure> {
         // After a crash, the CA may be looking already.
         let mut is_asked = challenge.status != Status::Pending;
         let mut looks = Looks::default();
@@ -172,6 +203,41 @@ impl Ordering<'_> {
                 }
             }
         }
+    }
+
+    /// The first of our challenges that the CA offers.
+    fn offered<'c>(&self, authorization: &'c Authorization) -> Option<(ChallengeKind, &'c Challenge)> {
+        self.challenges.iter().find_map(|kind| match self.is_persistent(*kind) {
+            true => Some((*kind, authorization.persistent()?.0)),
+            false => Some((*kind, authorization.challenge(kind.word())?)),
+        })
+    }
+
+    /// Whether a challenge is answered by a record that a person has written.
+    fn is_persistent(&self, kind: ChallengeKind) -> bool {
+        kind == ChallengeKind::Dns && self.publisher.is_some_and(Publisher::is_static)
+    }
+
+    fn persistent<'c>(
+        &self,
+        kind: ChallengeKind,
+        authorization: &'c Authorization,
+    ) -> Option<(&'c Challenge, &'c str)> {
+        authorization.persistent().filter(|_| self.is_persistent(kind))
+    }
+
+    /// Looks whether the record is there that a person has to write. If that cannot be found out, the CA decides.
+    async fn find_persistent(&self, issuer: &str) -> Result<(), Failure> {
+        let (host, account, is_wildcard) = (self.host(), &*self.session.account, self.name.starts_with("*."));
+        let has = match self.publisher {
+            Some(publisher) => publisher.has_persistent(host, issuer, account, is_wildcard).await,
+            None => None,
+        };
+        if has != Some(false) {
+            return Ok(());
+        }
+        let (name, text) = (persistent_name(host), persistent_text(issuer, account, is_wildcard));
+        Err(Failure::new(FaultOf::Gate, format!("dns: write the record {name} TXT \"{text}\"")))
     }
 
     /// The name without `*.`.
@@ -253,15 +319,21 @@ impl<'a> OpenChallenge<'a> {
         match kind {
             ChallengeKind::Http => {
                 issued.answer_http(name, &challenge.token, &authorization);
-                Ok(Self::Http(issued, challenge.token.clone()))
+                let open = Self::Http(issued, challenge.token.clone());
+                journal.share(&SharedAnswer::http(&challenge.token, &authorization)).await?;
+                Ok(open)
             }
             ChallengeKind::Tls => {
                 let unable = |_| Failure::new(FaultOf::Gate, "the certificate of a challenge cannot be made");
                 let (leaf, der) = LeafKey::generate().map_err(unable)?;
                 let certificate = leaf.challenge(name, &authorization).map_err(unable)?;
+                let shared = SharedAnswer::tls(&certificate, &der);
                 issued.answer_tls(name, &certified(vec![certificate.into()], der)?);
-                Ok(Self::Tls(issued, name.to_owned()))
+                let open = Self::Tls(issued, name.to_owned());
+                journal.share(&shared).await?;
+                Ok(open)
             }
+            ChallengeKind::Dns if ordering.is_persistent(kind) => Ok(Self::Dns),
             ChallengeKind::Dns => {
                 ordering.publish(&authorization, journal).await?;
                 Ok(Self::Dns)
@@ -285,8 +357,6 @@ pub(super) fn certified(
     chain: Vec<CertificateDer<'static>>,
     pkcs8: Vec<u8>,
 ) -> Result<Arc<CertifiedKey>, Failure> {
-    let key = provider::sign::any_supported_type(&PrivateKeyDer::Pkcs8(pkcs8.into()));
-    let key =
-        key.map_err(|error| Failure::new(FaultOf::Gate, format!("a new key cannot be used: {error}")))?;
-    Ok(Arc::new(CertifiedKey::new(chain, key)))
+    x509::certified(chain, pkcs8)
+        .map_err(|error| Failure::new(FaultOf::Gate, format!("a new key cannot be used: {error}")))
 }

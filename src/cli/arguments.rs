@@ -6,9 +6,10 @@ use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand};
 use clap_complete::Shell;
 
+use super::certs_words::CertsWhat;
 use super::demo::DemoVerb;
 use super::files::{Files, default_files, formats, lone_file};
 use super::logging::Logging;
@@ -73,7 +74,7 @@ pub enum Verb {
     Drain(Drain),
     /// Send requests to a drained endpoint again
     Ready(Drain),
-    /// Print the names for which a running gate orders certificates, or order a new one
+    /// Print the names for which a running gate orders certificates, look at one as a CA does, or order a new one
     Certs(Certs),
     /// The verbs of the feature `demo`.
     #[command(flatten)]
@@ -171,21 +172,11 @@ pub struct Certs {
     /// The address of the internal API.
     #[command(flatten)]
     pub call: Call,
-    /// The action; without one, the names are printed
-    #[arg(value_enum, requires = "name")]
-    pub action: Option<CertsAction>,
-    /// The name of the certificate
-    #[arg(requires = "action")]
+    /// A name, for all that is known of it, or an action: renew, revoke, check, test, dns, rollover
+    #[arg(value_name = "NAME|ACTION", value_parser = CertsWhat::parse)]
+    pub what: Option<CertsWhat>,
+    /// The name of the certificate, behind an action
     pub name: Option<String>,
-}
-
-/// The actions of `certs`.
-#[derive(Clone, Copy, Debug, ValueEnum)]
-pub enum CertsAction {
-    /// Order a new certificate now, although it is not due; the limits of the CA are kept
-    Renew,
-    /// Revoke the certificate at the CA and order a new one, with another key
-    Revoke,
 }
 
 /// The arguments of `drain` and `ready`.

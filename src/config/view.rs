@@ -149,6 +149,7 @@ fn write_rule(out: &mut Yaml, rule: &Rule, plan: &Plan) {
         methods,
         conditions,
         in_the_clear,
+        acme,
         access_log,
         headers,
         policies,
@@ -169,6 +170,9 @@ fn write_rule(out: &mut Yaml, rule: &Rule, plan: &Plan) {
     }
     if *in_the_clear {
         out.line(4, "in_the_clear", true);
+    }
+    if !*acme {
+        out.line(4, "acme", false);
     }
     if !*access_log {
         out.line(4, "access_log", false);

@@ -2,42 +2,83 @@
 
 use super::keys::yaml::{list, quote};
 use super::plan::{
-    CertificateAuthority, DnsChallenge, DnsProvider, ExternalAccount, Orders, SignatureAlgorithm,
-    WhileWaiting,
+    Bucket, CertificateAuthority, CheckAt, DnsChallenge, DnsProvider, ExternalAccount, Orders,
+    SignatureAlgorithm, StorePlace, WhileWaiting,
 };
 use super::values::scalar::show_duration;
 use super::yaml_writer::{Yaml, path};
 
 /// Writes `acme` and `store`.
 pub(super) fn write(out: &mut Yaml, orders: &Orders) {
-    let Orders { email, ca, challenges, dns, while_waiting, store } = orders;
-    let CertificateAuthority { directory, staging, profile, root, external_account } = ca;
+    let Orders { email, cas, challenges, dns, while_waiting, self_check, self_check_at, store } = orders;
     out.open(0, "acme");
     out.line(1, "accept_terms", true);
     if let Some(email) = email {
         out.line(1, "email", quote(email));
     }
-    out.open(1, "ca");
-    out.line(2, "directory", quote(directory));
-    if let Some(staging) = staging {
-        out.line(2, "staging_directory", quote(staging));
-    }
-    if let Some(profile) = profile {
-        out.line(2, "profile", quote(profile));
-    }
-    if let Some(root) = root {
-        out.line(2, "root", path(root));
-    }
-    if let Some(ExternalAccount { kid, hmac: _ }) = external_account {
-        out.line(2, "eab", format!("{{ kid: {}, hmac: redacted }}", quote(kid)));
-    }
+    out.list(1, "ca", cas, write_authority);
     out.line(1, "challenges", list(challenges.iter().map(|kind| kind.key())));
     if let Some(dns) = dns {
         write_dns(out, dns);
     }
     let refuses = *while_waiting == WhileWaiting::Refuse;
     out.line(1, "while_waiting", if refuses { "refuse" } else { "self_signed" });
-    out.line(0, "store", path(store));
+    let CheckAt { resolvers, http_port, https_port } = self_check_at;
+    if *self_check {
+        out.open(1, "self_check");
+        if !resolvers.is_empty() {
+            out.line(2, "resolvers", list(resolvers.iter()));
+        }
+        out.line(2, "http_port", http_port);
+        out.line(2, "https_port", https_port);
+    } else {
+        out.line(1, "self_check", false);
+    }
+    write_store(out, store);
+}
+
+fn write_store(out: &mut Yaml, store: &StorePlace) {
+    let bucket = match store {
+        StorePlace::Folder(folder) => return out.line(0, "store", path(folder)),
+        StorePlace::Bucket(bucket) => bucket,
+    };
+    let Bucket { endpoint, name, prefix, region, login, root, keys, lease } = &**bucket;
+    out.open(0, "store");
+    out.open(1, "s3");
+    out.line(2, "bucket", quote(name));
+    if let Some(endpoint) = endpoint {
+        out.line(2, "endpoint", quote(endpoint));
+    }
+    out.line(2, "region", quote(region));
+    if !prefix.is_empty() {
+        out.line(2, "prefix", quote(prefix));
+    }
+    if let Some((user, _)) = login {
+        out.line(2, "access_key_id", quote(user));
+        out.line(2, "secret_access_key", "redacted");
+    }
+    if let Some(root) = root {
+        out.line(2, "root", path(root));
+    }
+    out.line(1, "key", list(keys.iter().map(|_| "redacted")));
+    out.line(1, "lease", show_duration(*lease));
+}
+
+fn write_authority(out: &mut Yaml, ca: &CertificateAuthority) {
+    let CertificateAuthority { directory, staging, profile, root, external_account } = ca;
+    out.line(3, "directory", quote(directory));
+    if let Some(staging) = staging {
+        out.line(3, "staging_directory", quote(staging));
+    }
+    if let Some(profile) = profile {
+        out.line(3, "profile", quote(profile));
+    }
+    if let Some(root) = root {
+        out.line(3, "root", path(root));
+    }
+    if let Some(ExternalAccount { kid, hmac: _ }) = external_account {
+        out.line(3, "eab", format!("{{ kid: {}, hmac: redacted }}", quote(kid)));
+    }
 }
 
 fn write_dns(out: &mut Yaml, dns: &DnsChallenge) {
@@ -80,6 +121,7 @@ fn write_dns(out: &mut Yaml, dns: &DnsChallenge) {
                 line("zone", quote(zone));
             }
         }
+        DnsProvider::Static => line("provider", "static".into()),
         DnsProvider::Cloudflare { url, token: _ } => {
             line("provider", "cloudflare".into());
             line("url", quote(url));

@@ -5,7 +5,9 @@ use std::time::SystemTime;
 
 use super::state::GateState;
 use crate::config::{self, plan::Plan};
-use crate::internal_api::control::{Asking, OrderedCertificate, ReloadFuture};
+use crate::internal_api::control::{
+    Asking, CertificateFuture, CertificateQuestion, OrderedCertificate, ReloadFuture,
+};
 use crate::internal_api::{Control, Phase};
 use crate::metrics::{Counters, EndpointFigures};
 
@@ -53,6 +55,13 @@ impl Control for GateControl {
         self.0
             .upgrade()
             .map_or_else(|| Err("the gate is stopping".into()), |state| state.services.renew(name))
+    }
+
+    fn answer(&self, question: CertificateQuestion) -> CertificateFuture<'_> {
+        Box::pin(async move {
+            let state = self.0.upgrade().ok_or("the gate is stopping")?;
+            state.services.answer(question).await
+        })
     }
 
     fn revoke(&self, name: &str) -> Result<(), String> {

@@ -37,8 +37,11 @@ mod process;
 #[cfg(test)]
 mod tests;
 
-pub use crate::generation::{check_certificates, has_certificate, ordered_name};
+pub use crate::generation::{
+    certificate_for, check_certificates, has_certificate, ordered_name, ordered_names,
+};
 pub use error::{GateError, Loader, OnPlan};
 pub use gate::Gate;
 pub use process::{CaughtSignals, Inherited};
+pub use services::stored;
 pub use state::check_files;

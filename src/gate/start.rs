@@ -53,7 +53,7 @@ impl GateState {
         if !is_replaced {
             process::notify("STOPPING=1");
         }
-        self.services.stop();
+        let services = self.services.stop();
         self.keys.stop();
         watching.cancel().await;
         checking.cancel().await;
@@ -62,6 +62,7 @@ impl GateState {
         for workers in &mut leaving {
             workers.ended().await;
         }
+        services.await;
         // Stopping removes a file, which may block.
         smol::unblock(move || if is_replaced { internal.leave_socket() } else { internal.stop() }).await;
         if let Some((_, log)) = access {

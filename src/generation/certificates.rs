@@ -2,12 +2,14 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, UNIX_EPOCH};
 
 use super::generation::{Generation, terminators};
 use crate::config::plan::{CertificateChanges, FileChanges, Listener, Plan, Protocol};
 use crate::config::{Diagnostic, Excerpts, Severity, TEXT_BYTES_MAX};
 use crate::files;
 use crate::http::HostKey;
+use crate::log::clock::Utc;
 use crate::metrics::CertificateExpiry;
 use crate::tls::{Problem, Terminator, TicketKeys, files_of};
 use crate::upstream::{NameCache, UpstreamError, UpstreamTable};
@@ -31,6 +33,23 @@ pub fn has_certificate(listener: &Listener, name: Option<&[u8]>) -> bool {
 pub fn ordered_name(listener: &Listener, name: Option<&[u8]>) -> Option<String> {
     let terminator = terminator(listener)?;
     terminator.ordered_name(name.and_then(HostKey::new).as_ref()).map(str::to_owned)
+}
+
+/// The name of the certificate in a file that a client gets which asks for `name`, and the end of its life. Blocks.
+pub fn certificate_for(listener: &Listener, name: Option<&[u8]>) -> Option<(String, String)> {
+    let (name, until) = terminator(listener)?.certificate_for(name.and_then(HostKey::new).as_ref())?;
+    let since = Duration::from_secs(u64::try_from(until).unwrap_or_default());
+    Some((name, Utc::from(UNIX_EPOCH + since).to_string()))
+}
+
+/// The names for which certificates are ordered, sorted. Blocks.
+pub fn ordered_names(plan: &Plan) -> Vec<String> {
+    let terminators = plan.listeners.iter().filter_map(terminator);
+    let mut names: Vec<String> =
+        terminators.flat_map(|one| one.ordered().map(str::to_owned).collect::<Vec<_>>()).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
 }
 
 fn terminator(listener: &Listener) -> Option<Terminator> {

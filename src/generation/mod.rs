@@ -17,7 +17,9 @@ mod permits;
 
 mod generation;
 
-pub use certificates::{check as check_certificates, has_certificate, ordered_name};
+pub use certificates::{
+    certificate_for, check as check_certificates, has_certificate, ordered_name, ordered_names,
+};
 pub use date::DateHeader;
 pub use generation::{Generation, terminators};
 pub use handle::GenerationHandle;

@@ -11,7 +11,7 @@ use smol::lock::Semaphore;
 
 use super::check::check;
 use super::progress::Progress;
-use crate::config::plan::Scheme;
+use crate::config::plan::{Health, Scheme};
 use crate::tls::Connector;
 use crate::upstream::{EndpointSet, EndpointState, KnownEndpoint, UpstreamTable};
 
@@ -23,9 +23,17 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// Checks the endpoints of the generation that is served.
 pub struct Checker {
-    upstreams: Mutex<Vec<Checked>>,
+    upstreams: Mutex<Followed>,
     changed: Event,
     running: Arc<Semaphore>,
+}
+
+/// The upstreams of the generation that is served.
+#[derive(Default)]
+struct Followed {
+    checked: Vec<Checked>,
+    /// Those without a check, until the results of checks that they had before are forgotten.
+    unchecked: Vec<Arc<EndpointSet>>,
 }
 
 /// An upstream whose endpoints are checked.
@@ -40,6 +48,8 @@ struct Outcome {
     key: usize,
     /// Held, so that no other endpoint gets the key.
     state: Arc<EndpointState>,
+    /// The check that was made.
+    health: Health,
     result: Result<(), String>,
 }
 
@@ -53,12 +63,14 @@ impl Default for Checker {
 impl Checker {
     /// Checks the upstreams of this table from now on, and no others. Endpoints that were checked before go on.
     pub fn follow(&self, table: &UpstreamTable) {
-        let checked = |(set, connector): (&Arc<EndpointSet>, Option<&Connector>)| {
-            set.plan.policy.health.as_ref()?;
-            Some(Checked { set: set.clone(), connector: connector.cloned() })
-        };
-        let upstreams = table.upstreams().filter_map(checked).collect();
-        *self.upstreams.lock().unwrap_or_else(PoisonError::into_inner) = upstreams;
+        let mut followed = Followed::default();
+        for (set, connector) in table.upstreams() {
+            match &set.plan.policy.health {
+                Some(_) => followed.checked.push(Checked { set: set.clone(), connector: connector.cloned() }),
+                None => followed.unchecked.push(set.clone()),
+            }
+        }
+        *self.upstreams.lock().unwrap_or_else(PoisonError::into_inner) = followed;
         self.changed.notify(usize::MAX);
     }
 
@@ -68,7 +80,11 @@ impl Checker {
         let (sender, outcomes) = unbounded();
         loop {
             let changed = self.changed.listen();
-            let upstreams = self.upstreams.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            let (upstreams, unchecked) = {
+                let mut followed = self.upstreams.lock().unwrap_or_else(PoisonError::into_inner);
+                (followed.checked.clone(), std::mem::take(&mut followed.unchecked))
+            };
+            unchecked.iter().for_each(|set| forget_checks(set));
             if upstreams.is_empty() {
                 all.clear();
                 changed.await;
@@ -93,8 +109,10 @@ impl Checker {
         for checked in upstreams {
             checked.set.look_at_names(now);
             for endpoint in checked.set.list().iter().filter(|endpoint| endpoint.address.is_some()) {
+                let Some(health) = &checked.set.plan.policy.health else { continue };
                 let key = key_of(&endpoint.state);
-                let mut progress = all.remove(&key).unwrap_or_else(|| Progress::new(now));
+                let known = all.remove(&key).filter(|known| known.health == *health);
+                let mut progress = known.unwrap_or_else(|| Progress::new(health, now));
                 if now >= progress.due
                     && !progress.is_running
                     && self.begin(checked, endpoint, sender.clone())
@@ -112,19 +130,27 @@ impl Checker {
         let Some(permit) = self.running.try_acquire_arc() else { return false };
         let Checked { set, connector } = checked.clone();
         let KnownEndpoint { target, address, state } = endpoint.clone();
+        let (Some(health), Some(address)) = (set.plan.policy.health.clone(), address) else { return false };
         let work = move || {
-            let (target, health) = (&set.plan.targets[target], set.plan.policy.health.as_ref());
+            let target = &set.plan.targets[target];
             let connector = connector.as_ref().filter(|_| target.scheme == Scheme::Https);
-            let result = match (health, &address) {
-                (Some(health), Some(address)) => check(health, target, address, connector),
-                _ => Ok(()),
-            };
+            let result = check(&health, target, &address, connector);
             drop(permit);
             // Sending fails if the checker has ended, which is fine.
-            let _ = sender.try_send(Outcome { key: key_of(&state), state, result });
+            let _ = sender.try_send(Outcome { key: key_of(&state), state, health, result });
         };
         smol::unblock(work).detach();
         true
+    }
+}
+
+/// Lets endpoints without a check get requests again, whatever checks before a reload have said.
+fn forget_checks(set: &EndpointSet) {
+    let list = set.list();
+    let mut down = list.iter().filter(|endpoint| endpoint.state.is_down()).peekable();
+    if down.peek().is_some() {
+        down.for_each(|endpoint| endpoint.state.set_down(false, Instant::now(), Duration::ZERO));
+        set.wake_waiting();
     }
 }
 
@@ -140,19 +166,18 @@ fn key_of(state: &Arc<EndpointState>) -> usize {
 
 /// Takes the result of a check, if its endpoint is still there.
 fn take(upstreams: &[Checked], all: &mut HashMap<usize, Progress>, outcome: Outcome) {
-    let Outcome { key, state, result } = outcome;
-    let Some(progress) = all.get_mut(&key) else { return };
+    let Outcome { key, state, health, result } = outcome;
+    // The result of a check that a reload has changed since means nothing.
+    let Some(progress) = all.get_mut(&key).filter(|progress| progress.health == health) else { return };
     let is_own = |endpoint: &&KnownEndpoint| Arc::ptr_eq(&endpoint.state, &state);
     for Checked { set, .. } in upstreams {
         let list = set.list();
-        let (Some(endpoint), Some(health)) = (list.iter().find(is_own), &set.plan.policy.health) else {
-            continue;
-        };
+        let Some(endpoint) = list.iter().find(is_own) else { continue };
         let now = Instant::now();
         let jitter = jitter();
         let is_up = !state.is_down();
         state.was_checked(result.is_ok());
-        if !progress.take(result.is_ok(), is_up, health, now, jitter) {
+        if !progress.take(result.is_ok(), is_up, now, jitter) {
             continue;
         }
         state.set_down(is_up, now, set.plan.policy.slow_start);

@@ -12,25 +12,21 @@ pub(super) struct Progress {
     /// When the next check begins.
     pub(super) due: Instant,
     pub(super) is_running: bool,
+    /// The check. Another one begins anew.
+    pub(super) health: Health,
     /// Results that differ from the current health, in a row. `None` before the first check.
     against: Option<u32>,
 }
 
 impl Progress {
     /// An endpoint that was not checked yet: it is checked at once.
-    pub(super) fn new(now: Instant) -> Self {
-        Self { due: now, is_running: false, against: None }
+    pub(super) fn new(health: &Health, now: Instant) -> Self {
+        Self { due: now, is_running: false, health: health.clone(), against: None }
     }
 
     /// Takes a result. `is_up` is the current health. Returns whether the health changes. `jitter` is between 0 and 1.
-    pub(super) fn take(
-        &mut self,
-        passed: bool,
-        is_up: bool,
-        health: &Health,
-        now: Instant,
-        jitter: f64,
-    ) -> bool {
+    pub(super) fn take(&mut self, passed: bool, is_up: bool, now: Instant, jitter: f64) -> bool {
+        let health = &self.health;
         self.is_running = false;
         // The first check alone decides about an endpoint of which nothing is known.
         let needed = match self.against {
@@ -56,9 +52,9 @@ mod tests {
     /// The health after each result, from `is_up` on.
     fn after(mut is_up: bool, results: &[bool]) -> Vec<bool> {
         let (health, now) = (Health::default(), Instant::now());
-        let mut progress = Progress::new(now);
+        let mut progress = Progress::new(&health, now);
         let mut take = |passed: &bool| {
-            is_up ^= progress.take(*passed, is_up, &health, now, 0.5);
+            is_up ^= progress.take(*passed, is_up, now, 0.5);
             is_up
         };
         results.iter().map(&mut take).collect()
@@ -78,10 +74,10 @@ mod tests {
 
     #[test]
     fn a_changing_endpoint_is_checked_more_often() {
-        let (health, now) = (Health::default(), Instant::now());
-        let mut progress = Progress::new(now);
+        let now = Instant::now();
+        let mut progress = Progress::new(&Health::default(), now);
         let mut next = |passed| {
-            progress.take(passed, true, &health, now, 0.5);
+            progress.take(passed, true, now, 0.5);
             progress.due - now
         };
         assert_eq!([next(true), next(false), next(true)].map(|wait| wait.as_secs()), [5, 1, 5]);

@@ -114,6 +114,10 @@ async fn respond(request: &Request, path: &str, service: &Service, slot: &Connec
             let _held = slot.hold();
             endpoints::reloaded(service.control.reload(restart).await)
         }
+        Answer::Certificates(question) => {
+            let _held = slot.hold();
+            endpoints::told(service.control.answer(question).await)
+        }
     }
 }
 

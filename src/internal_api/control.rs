@@ -11,6 +11,9 @@ use crate::metrics::{Counters, EndpointFigures};
 /// The future of a reload. Its result is one line with the changes and the duration, or the whole diagnostic.
 pub type ReloadFuture<'a> = Pin<Box<dyn Future<Output = Result<String, String>> + Send + 'a>>;
 
+/// The future of a question about certificates. The error says that there is no such name.
+pub type CertificateFuture<'a> = Pin<Box<dyn Future<Output = Result<CertificateTold, String>> + Send + 'a>>;
+
 /// The future of a question to the workers. It takes seconds at most.
 pub type Asking<'a> = Pin<Box<dyn Future<Output = Phase> + Send + 'a>>;
 
@@ -44,6 +47,9 @@ pub trait Control: Send + Sync + 'static {
     /// No certificate is ordered for the name.
     fn renew(&self, name: &str) -> Result<(), String>;
 
+    /// Answers a question about certificates. It takes minutes at most.
+    fn answer(&self, question: CertificateQuestion) -> CertificateFuture<'_>;
+
     /// Revokes the certificate of a name, and orders a new one.
     ///
     /// # Errors
@@ -74,6 +80,45 @@ pub struct OrderedCertificate {
     pub next: Option<u64>,
     /// The reason of the last failure.
     pub error: Option<String>,
+    /// The CA of the certificate, or of the next order.
+    pub ca: Option<String>,
+    /// The last attempts, oldest first.
+    pub attempts: Vec<OrderedAttempt>,
+}
+
+/// An attempt to get a certificate that is over.
+#[derive(Clone, Debug)]
+pub struct OrderedAttempt {
+    /// Its end, in seconds since 1970.
+    pub at: u64,
+    /// The CA.
+    pub ca: String,
+    /// Whether it was one at the test system of the CA.
+    pub staging: bool,
+    /// The reason of the failure. `None`: the certificate was issued.
+    pub error: Option<String>,
+}
+
+/// A question about certificates.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CertificateQuestion {
+    /// A look at a name as a CA looks at it.
+    Check(String),
+    /// An order at the test system of the CA, of which nothing is kept.
+    Test(String),
+    /// The records of DNS that a person has to write for a name.
+    Dns(String),
+    /// New keys for the accounts.
+    Rollover,
+}
+
+/// The answer to a [`CertificateQuestion`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CertificateTold {
+    /// Whether everything is well.
+    pub is_well: bool,
+    /// Lines for a person.
+    pub text: String,
 }
 
 /// The phase of a gate's life.

@@ -3,7 +3,7 @@
 use http_types::{Method, Request, Response, StatusCode};
 
 use crate::config::plan::Secret;
-use crate::internal_api::control::Control;
+use crate::internal_api::control::{CertificateQuestion, CertificateTold, Control};
 use crate::internal_api::head::Refusal;
 use crate::internal_api::{authorization, views};
 use crate::metrics::{ProcessStats, render_endpoints};
@@ -44,7 +44,7 @@ const TABLE: [(&str, Endpoint, &str); 12] = [
     (
         "/certificates",
         Endpoint::Certificates,
-        "names for which certificates are ordered, as JSON (POST ?renew=NAME: order a new one now; ?revoke=NAME: revoke it before)",
+        "names for which certificates are ordered, as JSON (POST ?renew=NAME, ?revoke=NAME, ?check=NAME, ?test=NAME, ?dns=NAME, ?rollover)",
     ),
     ("/config", Endpoint::Config, "the configuration that runs, as YAML, without secrets"),
     ("/upstreams", Endpoint::Upstreams, "endpoints of upstreams and their figures, as JSON"),
@@ -73,14 +73,15 @@ impl Endpoint {
     }
 }
 
-/// The answer to a request: a response, or a reload that has to run first.
+/// The answer to a request: a response, or work that has to be done first.
 #[derive(Debug)]
 pub(super) enum Answer {
     Now(Box<Response>),
     Reload { restart: bool },
+    Certificates(CertificateQuestion),
 }
 
-/// Finds the answer. Only a reload takes long, so the caller runs it.
+/// Finds the answer. The caller runs what takes long.
 ///
 /// `path` is the path as it was sent. The path of `request` is rewritten by the library, without dot segments.
 pub(super) async fn answer(
@@ -130,7 +131,9 @@ pub(super) async fn answer(
             typed(if up { 200 } else { 503 }, JSON, page)
         }
         Endpoint::Routes => typed(200, JSON, views::routes_page(&control.plan())),
-        Endpoint::Certificates if request.method() == Method::Post => ask_for_certificate(request, control),
+        Endpoint::Certificates if request.method() == Method::Post => {
+            return ask_for_certificate(request, control);
+        }
         Endpoint::Certificates => typed(200, JSON, views::certificates_page(control.certificates())),
         Endpoint::Upstreams => typed(200, JSON, views::upstreams_page(&control.endpoints())),
         Endpoint::Drain => drain(request, control, true),
@@ -160,9 +163,9 @@ fn reload(request: &Request) -> Answer {
     Answer::Reload { restart }
 }
 
-fn ask_for_certificate(request: &Request, control: &dyn Control) -> Response {
+fn ask_for_certificate(request: &Request, control: &dyn Control) -> Answer {
     if authorization::may_be_cross_site(request) {
-        return text(403, "a page of another site may not ask for a certificate");
+        return now(text(403, "a page of another site may not ask for a certificate"));
     }
     let query: Vec<_> = request.url().query_pairs().collect();
     let (asked, done) = match &*query {
@@ -175,10 +178,30 @@ fn ask_for_certificate(request: &Request, control: &dyn Control) -> Response {
                 "the certificate of {name} is being revoked, and a new one ordered; the log tells the result"
             ),
         ),
-        _ => return text(400, "the parameter is renew=NAME or revoke=NAME"),
+        [(key, name)] => {
+            let name = name.to_string();
+            return match &**key {
+                "check" => Answer::Certificates(CertificateQuestion::Check(name)),
+                "test" => Answer::Certificates(CertificateQuestion::Test(name)),
+                "dns" => Answer::Certificates(CertificateQuestion::Dns(name)),
+                "rollover" if name.is_empty() => Answer::Certificates(CertificateQuestion::Rollover),
+                _ => now(text(400, PARAMETERS)),
+            };
+        }
+        _ => return now(text(400, PARAMETERS)),
     };
-    match asked {
+    now(match asked {
         Ok(()) => text(202, &done),
+        Err(why) => text(404, &why),
+    })
+}
+
+const PARAMETERS: &str = "the parameter is renew=NAME, revoke=NAME, check=NAME, test=NAME, dns=NAME or rollover, which has no value";
+
+/// The response to a question about certificates.
+pub(super) fn told(result: Result<CertificateTold, String>) -> Response {
+    match result {
+        Ok(told) => typed(200, JSON, views::told_page(&told)),
         Err(why) => text(404, &why),
     }
 }

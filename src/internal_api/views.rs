@@ -9,7 +9,7 @@ use crate::config::plan::{
     Action, Conditions, HostPattern, Listener, NamedCondition, Pass, Plan, Protocol, Proxy, ProxyProtocol,
     Redirect, Respond, Rule, Upstream, UpstreamId, steps,
 };
-use crate::internal_api::control::{Control, OrderedCertificate, Phase};
+use crate::internal_api::control::{CertificateTold, Control, OrderedAttempt, OrderedCertificate, Phase};
 use crate::log::clock::Utc;
 use crate::metrics::EndpointFigures;
 
@@ -49,6 +49,8 @@ struct Route<'a> {
     conditions: Option<Box<ConditionsView<'a>>>,
     #[serde(skip_serializing_if = "is_false")]
     in_the_clear: bool,
+    #[serde(skip_serializing_if = "is_true")]
+    acme: bool,
     #[serde(skip_serializing_if = "is_true")]
     access_log: bool,
     /// Keys that change fields of messages.
@@ -166,6 +168,7 @@ fn routes(plan: &Plan) -> Vec<Entry<'_>> {
                     methods: Vec::new(),
                     conditions: None,
                     in_the_clear: false,
+                    acme: true,
                     access_log: true,
                     changes: Vec::new(),
                     policies: BTreeMap::new(),
@@ -194,6 +197,7 @@ fn rule_view<'a>(
         methods,
         conditions,
         in_the_clear,
+        acme,
         access_log,
         headers,
         policies,
@@ -210,6 +214,7 @@ fn rule_view<'a>(
         methods: methods.iter().map(|method| &**method).collect(),
         conditions: conditions.as_deref().map(|conditions| Box::new(conditions_view(conditions))),
         in_the_clear: *in_the_clear,
+        acme: *acme,
         access_log: *access_log,
         changes: headers.iter().flat_map(|headers| headers.lines()).map(|(key, _)| key).collect(),
         policies: policies.into_iter().collect(),
@@ -334,16 +339,43 @@ pub(super) fn certificates_page(certificates: Vec<OrderedCertificate>) -> String
         next_attempt: Option<String>,
         #[serde(skip_serializing_if = "Option::is_none")]
         error: Option<String>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        ca: Option<String>,
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        attempts: Vec<Attempt>,
+    }
+    #[derive(Serialize)]
+    struct Attempt {
+        at: String,
+        ca: String,
+        #[serde(skip_serializing_if = "is_false")]
+        staging: bool,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        error: Option<String>,
     }
     let time = |seconds: u64| Utc::from(UNIX_EPOCH + Duration::from_secs(seconds)).to_string();
-    let view = |OrderedCertificate { name, state, until, next, error }| Certificate {
+    let attempt = |OrderedAttempt { at, ca, staging, error }| Attempt { at: time(at), ca, staging, error };
+    let view = |OrderedCertificate { name, state, until, next, error, ca, attempts }| Certificate {
         name,
         state,
         until: until.map(time),
         next_attempt: next.map(time),
         error,
+        ca,
+        attempts: attempts.into_iter().map(attempt).collect(),
     };
     format!("{}\n", json(&certificates.into_iter().map(view).collect::<Vec<_>>()))
+}
+
+/// The answer to a question about certificates.
+pub(super) fn told_page(told: &CertificateTold) -> String {
+    #[derive(Serialize)]
+    struct Told<'a> {
+        well: bool,
+        text: &'a str,
+    }
+    let CertificateTold { is_well, text } = told;
+    format!("{}\n", json(&Told { well: *is_well, text }))
 }
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::fmt::Write;
 use std::io;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +26,8 @@ const HEAD_LIMITS: HeadLimits = HeadLimits { bytes: 32 << 10, fields: 100, targe
 pub struct Client {
     tls: Arc<ClientConfig>,
     agent: Arc<str>,
+    /// The address to connect to, whatever the URL says.
+    address: Option<SocketAddr>,
 }
 
 /// A request.
@@ -60,7 +63,13 @@ impl Answer {
 impl Client {
     /// A client that checks servers as `tls` says.
     pub fn new(tls: Arc<ClientConfig>) -> Self {
-        Self { tls, agent: concat!("smolgate/", env!("CARGO_PKG_VERSION")).into() }
+        Self { tls, agent: concat!("smolgate/", env!("CARGO_PKG_VERSION")).into(), address: None }
+    }
+
+    /// A client that connects to this address alone, whatever host a URL names.
+    #[must_use]
+    pub fn at(&self, address: SocketAddr) -> Self {
+        Self { address: Some(address), ..self.clone() }
     }
 
     /// Sends a request on a connection of its own and reads the whole response. Redirects are not followed.
@@ -81,7 +90,7 @@ impl Client {
         if fields.iter().any(|(_, value)| value.bytes().any(|byte| byte.is_ascii_control())) {
             return Err(invalid("a field of the request is not valid"));
         }
-        let mut connection = Connection::open(url, &self.tls).await?;
+        let mut connection = Connection::open(url, self.address, &self.tls).await?;
         let mut head = format!("{} {} HTTP/1.1\r\n", method.label(), url.target());
         // Writing to a String cannot fail.
         let _ = write!(head, "Host: {}\r\nUser-Agent: {}\r\nAccept: */*\r\n", url.authority(), self.agent);

@@ -22,9 +22,16 @@ pub(super) struct Connection {
 }
 
 impl Connection {
-    /// Connects to the first address of the host that answers. TLS begins with the first bytes that are sent.
-    pub(super) async fn open(url: &Url, config: &Arc<ClientConfig>) -> io::Result<Self> {
-        let addresses = smol::net::resolve((url.host(), url.port())).await?;
+    /// Connects to `address`, or to the first address of the host that answers. TLS begins with the first bytes that are sent.
+    pub(super) async fn open(
+        url: &Url,
+        address: Option<SocketAddr>,
+        config: &Arc<ClientConfig>,
+    ) -> io::Result<Self> {
+        let addresses = match address {
+            Some(address) => vec![address],
+            None => smol::net::resolve((url.host(), url.port())).await?,
+        };
         let none = || io::Error::new(io::ErrorKind::NotFound, "the name has no address");
         let (mut socket, mut failed) = (None, none());
         for address in addresses {

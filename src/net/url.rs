@@ -21,13 +21,13 @@ impl Url {
     pub fn parse(text: &str) -> Result<Self, &'static str> {
         let url = Self::parse_any(text)?;
         let is_here = matches!(&*url.host, "localhost" | "127.0.0.1" | "::1");
-        if !url.is_tls && !is_here {
-            return Err("begins with http://, which is for this machine alone: write https://");
+        match url.is_tls || is_here {
+            true => Ok(url),
+            false => Err("begins with http://, which is for this machine alone: write https://"),
         }
-        Ok(url)
     }
 
-    /// As [`Url::parse`], with `http` for every machine.
+    /// Parses a URL that may be `http` to any host.
     ///
     /// # Errors
     /// Half a sentence about the URL.
@@ -54,6 +54,11 @@ impl Url {
         Ok(Self { is_tls, host: host.to_ascii_lowercase(), port, target: format!("{slash}{target}") })
     }
 
+    /// The URL of a path on a host, in the clear or under TLS. So a CA looks at a host.
+    pub fn of_host(is_tls: bool, host: &str, port: u16, target: &str) -> Self {
+        Self { is_tls, host: host.to_ascii_lowercase(), port, target: target.to_owned() }
+    }
+
     /// Whether TLS is spoken.
     pub fn is_tls(&self) -> bool {
         self.is_tls
@@ -70,7 +75,7 @@ impl Url {
     }
 
     /// Path and query.
-    pub(super) fn target(&self) -> &str {
+    pub fn target(&self) -> &str {
         &self.target
     }
 
@@ -108,6 +113,13 @@ mod tests {
             let url = Url::parse(text).unwrap();
             assert_eq!((&*url.to_string(), &*url.authority(), url.target()), (shown, authority, target));
         }
+    }
+
+    #[test]
+    fn a_url_in_the_clear_leads_elsewhere_only_if_that_is_allowed() {
+        assert!(Url::parse("http://minio:9000/a").is_err());
+        assert_eq!(Url::parse_any("http://minio:9000/a").unwrap().to_string(), "http://minio:9000/a");
+        assert!(Url::parse_any("ftp://minio/").is_err());
     }
 
     #[test]

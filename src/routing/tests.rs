@@ -21,6 +21,7 @@ pub(crate) fn rule(hosts: &[&str], path_prefix: &str, methods: &[&str]) -> Rule 
         methods: methods.iter().map(|&method| Arc::from(method)).collect(),
         conditions: None,
         in_the_clear: false,
+        acme: true,
         access_log: true,
         headers: None,
         policies: None,

@@ -28,7 +28,7 @@ mod hello;
 mod session;
 
 pub use alert::{Alert, refuse};
-pub use certificates::{Identity, Issued, Problem, Validity, files_of, may_count};
+pub use certificates::{Identity, Issued, Problem, Validity, files_of, life, may_count};
 pub use client::{Connector, ConnectorError, explained};
 pub use client_auth::Admission;
 pub use hello::{HELLO_BYTES_MAX, Hello, HelloError, HelloScan, parse_hello};

@@ -173,6 +173,12 @@ impl Terminator {
         self.ordered.as_ref()?.name_for(host)
     }
 
+    /// The first name and the end of the certificate in a file for a client that asks for `name`.
+    pub fn certificate_for(&self, name: Option<&HostKey>) -> Option<(String, i64)> {
+        let index = *self.certificates.find(name.map(HostKey::as_bytes)).first()?;
+        self.certificates.expiries().nth(index)
+    }
+
     /// The names for which certificates are ordered.
     pub fn ordered(&self) -> impl Iterator<Item = &str> {
         self.ordered.iter().flat_map(Ordered::names)

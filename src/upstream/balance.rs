@@ -21,6 +21,10 @@ impl Tried {
         self.0 |= 1 << (index % 64);
     }
 
+    fn is_empty(self) -> bool {
+        self.0 == 0
+    }
+
     pub(super) fn has(self, index: usize) -> bool {
         self.0 & 1 << (index % 64) != 0
     }
@@ -74,7 +78,12 @@ impl Balancer {
             return easy;
         }
         let all = &*endpoints.shares;
-        let rank = |(index, share): (usize, &Share)| if tried.has(index) { None } else { rank(share, now) };
+        let is_retry = !tried.is_empty();
+        let rank = |(index, share): (usize, &Share)| {
+            let rank = rank(share, now).filter(|_| !tried.has(index))?;
+            // A retry would rather have a backup that works than an endpoint that has just failed others.
+            Some((is_retry && share.state.has_failed(), rank))
+        };
         let best = all.iter().enumerate().filter_map(rank).min()?;
         let is_best = |index: usize| all.get(index).is_some_and(|share| rank((index, share)) == Some(best));
         let may = |index: usize| is_best(index) && endpoints.has_room(index);

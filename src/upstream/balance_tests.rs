@@ -187,6 +187,23 @@ fn three_failures_in_a_row_eject_and_a_success_forgives_them() {
     assert_eq!((at(39), at(40)), (Standing::Ejected, Standing::Usable), "a success ends the row");
 }
 
+/// Also if one failure is enough, so that none is left to be counted when the time is over.
+#[test]
+fn a_success_ends_an_ejection_after_a_single_failure() {
+    let mut plan = plan_of(vec![target(1, 1, false), target(2, 1, false)], Balance::RoundRobin);
+    let eject = plan.upstreams[0].policy.eject.as_mut().unwrap();
+    (eject.failures, eject.time) = (1, Duration::from_secs(10));
+    let upstream = on(0, &table(&plan, None));
+    let (now, state) = (Instant::now(), upstream.list()[0].state.clone());
+    fail(&upstream, 0, 1, now);
+    assert_eq!(state.standing(now), Standing::Ejected);
+    state.was_checked(true);
+    assert_eq!(state.standing(now), Standing::Usable);
+    // The next ejection is the first of a row again.
+    fail(&upstream, 0, 1, now);
+    assert_eq!(state.standing(now + Duration::from_secs(10)), Standing::Usable);
+}
+
 #[test]
 fn a_reload_keeps_ejections() {
     let plan = plan_of(vec![target(1, 1, false), target(2, 1, false)], Balance::RoundRobin);

@@ -163,7 +163,7 @@ impl EndpointSet {
     }
 
     /// Records a failure of an endpoint, and ejects it after too many in a row. Never more than half of the endpoints
-    /// are ejected, and never the last usable one.
+    /// are ejected, unless a backup is usable in their place, and never the last usable one.
     pub(super) fn failed(&self, state: &EndpointState, now: Instant) {
         let failures = state.failed();
         let Some(eject) = self.plan.policy.eject.as_ref().filter(|eject| failures >= eject.failures) else {
@@ -175,7 +175,12 @@ impl EndpointSet {
         let is_usable = state.standing(now) == Standing::Usable;
         let (usable, ejected) = (count(Standing::Usable), count(Standing::Ejected));
         let Some(own) = list.iter().find(|other| std::ptr::eq(&*other.state, state)) else { return };
-        if is_usable && usable > 1 && 2 * (ejected + 1) <= list.len() {
+        let is_backup = |known: &KnownEndpoint| self.plan.targets[known.target].backup;
+        let is_stand_in = |other: &KnownEndpoint| {
+            is_backup(other) && other.state.standing(now) == Standing::Usable && !other.state.has_failed()
+        };
+        let has_stand_in = !is_backup(own) && list.iter().any(is_stand_in);
+        if is_usable && usable > 1 && (has_stand_in || 2 * (ejected + 1) <= list.len()) {
             let time = state.eject(now, eject.time, eject.failures);
             let (upstream, target) = (&*self.plan.name, own.name(&self.plan));
             tracing::warn!(upstream, target, ?time, "target ejected: it failed too often");
@@ -204,6 +209,11 @@ impl EndpointSet {
             for address in addresses {
                 let mut endpoint = KnownEndpoint { target: index, address, state: Arc::default() };
                 let address = endpoint.address.as_ref();
+                let is_same = |other: &KnownEndpoint| self.is_like(other, address, target.scheme);
+                // Two targets with one address are one endpoint, or it would have its limits and its figures twice.
+                if address.is_some() && list.iter().any(is_same) {
+                    continue;
+                }
                 let old = before.iter().find(|old| self.is_like(old, address, target.scheme));
                 if let Some(state) = old.map(|old| old.state.clone()).or_else(|| known(&endpoint)) {
                     endpoint.state = state;

@@ -118,9 +118,15 @@ impl EndpointState {
         let times = self.ejections.fetch_add(1, Relaxed).saturating_add(1);
         let time = time.saturating_mul(times).min(EJECTED_MAX.max(time));
         self.ejected_until.store(millis(now) + time.as_millis() as u64, Relaxed);
-        self.failures.store(failures.saturating_sub(1), Relaxed);
+        // At least one, by which a success knows that there is something to forgive.
+        self.failures.store(failures.saturating_sub(1).max(1), Relaxed);
         self.marks.fetch_or(EJECTED, Relaxed);
         time
+    }
+
+    /// Ends an ejection whose policy is gone.
+    pub(super) fn end_ejection(&self) {
+        self.marks.fetch_and(!EJECTED, Relaxed);
     }
 
     /// Whether a health check says that it does not work.

@@ -40,7 +40,11 @@ impl UpstreamTable {
         let mut connectors = Connectors::default();
         let (mut entries, mut errors) = (Vec::with_capacity(plan.upstreams.len()), Vec::new());
         for upstream in &plan.upstreams {
-            match Entry::new(upstream, names, old.get(&*upstream.name).copied(), &mut connectors) {
+            let named = old.get(&*upstream.name).copied();
+            // The name of an upstream in place may be that of another one after a reload.
+            let same = named.filter(|old| is_like(&old.set.plan, upstream));
+            let same = same.or_else(|| old.values().copied().find(|old| is_like(&old.set.plan, upstream)));
+            match Entry::new(upstream, names, same.or(named), &mut connectors) {
                 Ok(entry) => entries.push(entry),
                 Err(why) => errors.push(UpstreamError {
                     origin: upstream.origin.clone(),
@@ -51,8 +55,8 @@ impl UpstreamTable {
         if errors.is_empty() { Ok(Self { entries }) } else { Err(errors) }
     }
 
-    /// Begins to serve: requests of older generations that wait come to this one. Sets the limits of endpoints, and lifts
-    /// those of `before` that have none any more.
+    /// Begins to serve: requests of older generations that wait come to this one. Sets the limits of endpoints, lifts
+    /// those of `before` that have none any more, and ends ejections of upstreams that eject nothing.
     pub fn begin_to_serve(&self, before: Option<&Self>) {
         // Before the limits are set, which lets those that wait look.
         self.entries.iter().for_each(|entry| entry.set.publish(entry.connector.as_ref()));
@@ -63,6 +67,9 @@ impl UpstreamTable {
         let old = before.into_iter().flat_map(|before| &before.entries).filter(|old| !are_kept(old));
         old.filter_map(|old| old.set.limits.as_ref()).for_each(|old| old.set(None, None));
         for set in self.entries.iter().map(|entry| &entry.set) {
+            if set.plan.policy.eject.is_none() {
+                set.list().iter().for_each(|known| known.state.end_ejection());
+            }
             if let Some(limits) = &set.limits {
                 limits.set(set.plan.settings.max_requests, set.plan.settings.max_connections);
             }
@@ -89,6 +96,12 @@ impl UpstreamTable {
     pub(super) fn entry(&self, id: UpstreamId) -> &Entry {
         &self.entries[id.0]
     }
+}
+
+/// Whether two upstreams differ at most in their names and places.
+fn is_like(one: &Upstream, other: &Upstream) -> bool {
+    let Upstream { name: _, origin: _, targets, tls, settings, policy } = one;
+    (targets, tls, settings, policy) == (&other.targets, &other.tls, &other.settings, &other.policy)
 }
 
 /// The upstreams of a table, by their names.

@@ -19,7 +19,7 @@ use crate::tables::{Row, page, rows, same, section, words_of_code};
 
 /// Pages of which a table names a key in its first column, by the heading of the table, and the mappings that have
 /// these keys.
-const KEY_TABLES: [(&str, &str, &[&str]); 18] = [
+const KEY_TABLES: [(&str, &str, &[&str]); 19] = [
     ("docs/config.md", "Top level", &["a configuration"]),
     ("docs/config.md", "The internal API", &["the internal API"]),
     ("docs/config.md", "Listeners", &["an HTTP listener", "a TCP listener"]),
@@ -28,8 +28,9 @@ const KEY_TABLES: [(&str, &str, &[&str]); 18] = [
     ("docs/tls.md", "The keys", &["`tls` of a listener"]),
     ("docs/passthrough.md", "The keys", &["a rule"]),
     ("docs/files.md", "The keys of files", &["`files`"]),
-    ("docs/certificates.md", "The keys of acme", &["`acme`", "`ca` of `acme`"]),
+    ("docs/certificates.md", "The keys of acme", &["`acme`", "`ca` of `acme`", "`self_check` of `acme`"]),
     ("docs/certificates.md", "Wildcards and DNS challenges", &["`dns` of `acme`"]),
+    ("docs/certificates.md", "Several gates", &["`store`", "`s3` of `store`"]),
     ("docs/policies.md", "CORS", &["`cors`"]),
     ("docs/policies.md", "Compression", &["`compress`"]),
     ("docs/policies.md", "Users", &["`basic`"]),
@@ -41,9 +42,8 @@ const KEY_TABLES: [(&str, &str, &[&str]); 18] = [
 ];
 
 /// Mappings without a table, and the section with all of their keys.
-const KEYS_IN_PROSE: [(&str, &str, &str); 25] = [
+const KEYS_IN_PROSE: [(&str, &str, &str); 24] = [
     ("`eab`", "docs/certificates.md", "The keys of acme"),
-    ("`store`", "docs/config.md", "Top level"),
     ("`http_config`", "docs/config.md", "Listeners"),
     ("`tcp`", "docs/config.md", "Listeners"),
     ("an access log", "docs/config.md", "Top level"),

@@ -9,7 +9,10 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, SystemTime};
 
 use smolgate::config::plan::*;
-use smolgate::internal_api::control::{Asking, OrderedCertificate, ReloadFuture};
+use smolgate::internal_api::control::{
+    Asking, CertificateFuture, CertificateQuestion, CertificateTold, OrderedAttempt, OrderedCertificate,
+    ReloadFuture,
+};
 use smolgate::internal_api::{Control, Limits, Phase, Server};
 use smolgate::metrics::{Counters, EndpointFigures};
 
@@ -81,7 +84,11 @@ impl Control for Fake {
 
     fn certificates(&self) -> Vec<OrderedCertificate> {
         let name = "a.example".to_owned();
-        vec![OrderedCertificate { name, state: "valid", until: Some(1), next: Some(0), error: None }]
+        let ca = "ca.example".to_owned();
+        let attempt = |at, error| OrderedAttempt { at, ca: ca.clone(), staging: true, error };
+        let attempts = vec![attempt(2, Some("no".to_owned())), attempt(3, None)];
+        let (until, next, ca) = (Some(1), Some(0), Some(ca.clone()));
+        vec![OrderedCertificate { name, state: "valid", until, next, error: None, ca, attempts }]
     }
 
     fn renew(&self, name: &str) -> Result<(), String> {
@@ -90,6 +97,11 @@ impl Control for Fake {
 
     fn revoke(&self, name: &str) -> Result<(), String> {
         if name == "a.example" { Ok(()) } else { Err(format!("no certificate is ordered for {name}")) }
+    }
+
+    fn answer(&self, question: CertificateQuestion) -> CertificateFuture<'_> {
+        let text = format!("{question:?}");
+        Box::pin(async move { Ok(CertificateTold { is_well: true, text }) })
     }
 
     fn endpoints(&self) -> Vec<EndpointFigures> {
@@ -125,6 +137,7 @@ pub(crate) fn rule(line: u32, hosts: Vec<HostPattern>, path_prefix: &str, action
         methods,
         conditions,
         in_the_clear,
+        acme: true,
         access_log: true,
         headers: None,
         policies: None,

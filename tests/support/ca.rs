@@ -8,10 +8,8 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
-use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
-use aws_lc_rs::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
 use rcgen::{
     BasicConstraints, CertificateParams, CertificateSigningRequestParams, DnType, IsCa, Issuer, KeyPair,
     SanType,
@@ -38,6 +36,7 @@ pub enum Asked {
     Certificate,
     Window,
     Revocation,
+    KeyChange,
 }
 
 /// A fault of the authority.
@@ -46,6 +45,8 @@ pub enum Fault {
     BadNonce,
     /// 429 `rateLimited`, with `Retry-After`.
     RateLimited(u64),
+    /// 403 with this type of problem.
+    Problem(&'static str),
     /// 503, with `Retry-After`.
     Unavailable(u64),
     /// The connection is cut before anything is done.
@@ -96,6 +97,16 @@ struct State {
     revoked: Vec<Vec<u8>>,
     /// The wishes of all orders.
     wishes: Vec<Value>,
+    /// Whether it answers nothing but 503.
+    is_down: bool,
+    /// Seconds by which its clock is ahead of that of this machine, if it tells the time.
+    clock: Option<i64>,
+    /// The names by which records of CAA allow it.
+    identities: Vec<String>,
+    /// Seconds from now to the start and to the end of its certificates.
+    life: Option<(i64, i64)>,
+    /// Whether it offers challenges by a record that stays.
+    persists: bool,
 }
 
 /// The authority.
@@ -194,6 +205,31 @@ impl TestCa {
         self.state.lock().unwrap().refused.insert(name.to_owned());
     }
 
+    /// Answers nothing but 503 from now on, or answers again.
+    pub fn set_down(&self, is_down: bool) {
+        self.state.lock().unwrap().is_down = is_down;
+    }
+
+    /// Tells the time, which is ahead of that of this machine by these seconds.
+    pub fn set_clock(&self, ahead: i64) {
+        self.state.lock().unwrap().clock = Some(ahead);
+    }
+
+    /// Has these names in records of CAA.
+    pub fn set_identities(&self, identities: &[&str]) {
+        self.state.lock().unwrap().identities = identities.iter().map(|&one| one.into()).collect();
+    }
+
+    /// Certificates live from `start` to `end`, in seconds from now.
+    pub fn set_life(&self, start: i64, end: i64) {
+        self.state.lock().unwrap().life = Some((start, end));
+    }
+
+    /// Offers challenges by a record that stays.
+    pub fn set_persistent(&self) {
+        self.state.lock().unwrap().persists = true;
+    }
+
     /// Certificates take this many looks from now on.
     pub fn slow(&self, looks: usize) {
         self.state.lock().unwrap().slow = looks;
@@ -252,6 +288,8 @@ impl Server {
         let reply = match &fault {
             Some(Fault::CutBefore) => return drop(socket.shutdown(Shutdown::Both)),
             Some(Fault::BadNonce) => problem(400, "badNonce", "bad nonce"),
+            Some(Fault::Problem(kind)) => problem(403, kind, "no"),
+            _ if self.state.lock().unwrap().is_down => (503, Vec::new(), "down".into()),
             Some(Fault::RateLimited(wait)) => retry_after(problem(429, "rateLimited", "too many"), *wait),
             Some(Fault::Unavailable(wait)) => retry_after((503, Vec::new(), "busy".into()), *wait),
             Some(Fault::Html) => (200, Vec::new(), "<html>a page</html>".into()),
@@ -274,6 +312,10 @@ impl Server {
             "HTTP/1.1 {status} X\r\nReplay-Nonce: {nonce}\r\nContent-Length: {}\r\nConnection: close\r\n",
             body.len()
         );
+        if let Some(ahead) = self.state.lock().unwrap().clock {
+            let time = challenges::after(ahead);
+            head.push_str(&format!("Date: {}\r\n", httpdate::fmt_http_date(time)));
+        }
         fields.iter().for_each(|(name, value)| head.push_str(&format!("{name}: {value}\r\n")));
         let body = if line.starts_with("HEAD ") { "" } else { &*body };
         // The gate may have been killed.
@@ -289,11 +331,12 @@ impl Server {
             "new" => Asked::NewOrder,
             "o" => Asked::Order,
             "z" => Asked::Authorization,
-            "http" | "tls" | "dns" => Asked::Challenge,
+            "http" | "tls" | "dns" | "persist" => Asked::Challenge,
             "f" => Asked::Finalize,
             "c" => Asked::Certificate,
             "i" => Asked::Window,
             "r" => Asked::Revocation,
+            "k" => Asked::KeyChange,
             _ => return None,
         };
         Some((asked, parts.next().and_then(|number| number.parse().ok()).unwrap_or_default()))
@@ -327,7 +370,9 @@ impl Server {
                 let profiles: HashMap<_, _> = state.profiles.iter().map(|one| (one, "a text")).collect();
                 let mut directory = json!({
                     "newNonce": format!("{base}/n"), "newAccount": format!("{base}/a"),
-                    "newOrder": format!("{base}/new"), "revokeCert": format!("{base}/r"), "meta": { "profiles": profiles },
+                    "newOrder": format!("{base}/new"), "revokeCert": format!("{base}/r"),
+                    "keyChange": format!("{base}/k"),
+                    "meta": { "profiles": profiles, "caaIdentities": state.identities },
                 });
                 if state.windows.is_some() {
                     directory["renewalInfo"] = json!(format!("{base}/i"));
@@ -362,6 +407,7 @@ impl Server {
                 self.state.lock().unwrap().revoked.push(der);
                 (200, Vec::new(), String::new())
             }
+            Asked::KeyChange => self.change_key(&account, &payload),
             Asked::Urls | Asked::Nonce | Asked::Window => unreachable!("answered above"),
         }
     }
@@ -391,15 +437,7 @@ impl Server {
             },
             _ => return Err(complain("jwk or kid")),
         };
-        let point: Vec<u8> = [
-            vec![4],
-            challenges::decode(key["x"].as_str().unwrap()),
-            challenges::decode(key["y"].as_str().unwrap()),
-        ]
-        .concat();
-        let signed = format!("{}.{}", jws["protected"].as_str().unwrap(), jws["payload"].as_str().unwrap());
-        let public = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point);
-        if public.verify(signed.as_bytes(), &part("signature")).is_err() {
+        if !challenges::is_signed(&jws, &key) {
             state.complaints.push(format!("{asked:?}: signature"));
             return Err(problem(400, "malformed", "signature"));
         }
@@ -416,7 +454,8 @@ impl Server {
             challenges::encode(digest(&SHA256, key.to_string().as_bytes()).as_ref())
         );
         let mut state = self.state.lock().unwrap();
-        let is_known = state.accounts.contains_key(&url);
+        let known = state.accounts.iter().find(|(_, has)| **has == key).map(|(url, _)| url.clone());
+        let (is_known, url) = (known.is_some(), known.unwrap_or(url));
         if !is_known && payload["onlyReturnExisting"] == true {
             return problem(400, "accountDoesNotExist", "no such account");
         }
@@ -477,69 +516,6 @@ impl Server {
         shown
     }
 
-    fn authorization(&self, number: usize) -> Value {
-        let state = self.state.lock().unwrap();
-        let order = &state.orders[number];
-        let challenge = |kind: &str, path: &str| {
-            let url = format!("{}/{path}/{number}", self.base);
-            let mut shown = json!({ "type": kind, "url": url, "token": order.token, "status": order.proof });
-            if order.proof == "invalid" {
-                shown["error"] = order.reason.clone();
-            }
-            shown
-        };
-        let (dns, host) = (challenge("dns-01", "dns"), order.name.strip_prefix("*."));
-        json!({
-            "status": order.proof,
-            "identifier": { "type": "dns", "value": host.unwrap_or(&order.name) },
-            "wildcard": host.is_some(),
-            "challenges": match host {
-                Some(_) => vec![dns],
-                None => vec![challenge("http-01", "http"), challenge("tls-alpn-01", "tls"), dns],
-            },
-        })
-    }
-
-    /// Asks the gate in the background.
-    fn challenge(self: &Arc<Self>, number: usize, path: &str, account: &Value) -> Reply {
-        let (server, path) = (self.clone(), path.to_owned());
-        let jwk = format!(r#"{{"crv":"P-256","kty":"EC","x":{},"y":{}}}"#, account["x"], account["y"]);
-        thread::spawn(move || {
-            let (name, token, is_refused) = {
-                let state = server.state.lock().unwrap();
-                let order = &state.orders[number];
-                (order.name.clone(), order.token.clone(), state.refused.contains(&order.name))
-            };
-            let gate = || loop {
-                let gate = server.state.lock().unwrap().gate;
-                match gate {
-                    Some(gate) => break gate,
-                    None => thread::sleep(Duration::from_millis(5)),
-                }
-            };
-            let thumbprint = challenges::encode(digest(&SHA256, jwk.as_bytes()).as_ref());
-            let expected = format!("{token}.{thumbprint}");
-            let proven = match path.split('/').nth(1) {
-                Some("tls") => challenges::tls(gate().1, &name, &expected),
-                Some("http") => challenges::http(gate().0, &name, &token, &expected),
-                _ => {
-                    let has = server.state.lock().unwrap().dns.clone().expect("a source of texts");
-                    let name = format!("_acme-challenge.{}", name.strip_prefix("*.").unwrap_or(&name));
-                    let text = challenges::encode(digest(&SHA256, expected.as_bytes()).as_ref());
-                    has(&name, &text).then_some(()).ok_or_else(|| format!("{name} has no such text"))
-                }
-            };
-            let proven = proven.and_then(|()| if is_refused { Err("refused".to_owned()) } else { Ok(()) });
-            let mut state = server.state.lock().unwrap();
-            let order = &mut state.orders[number];
-            order.proof = if proven.is_ok() { "valid" } else { "invalid" };
-            if let Err(why) = proven {
-                order.reason = json!({ "type": "urn:ietf:params:acme:error:unauthorized", "detail": why });
-            }
-        });
-        (200, Vec::new(), "{}".into())
-    }
-
     fn finalize(&self, number: usize, payload: &Value, other_key: bool) -> Reply {
         let der = challenges::decode(payload["csr"].as_str().unwrap());
         let mut state = self.state.lock().unwrap();
@@ -552,6 +528,10 @@ impl Server {
         let mut request =
             CertificateSigningRequestParams::from_der(&CertificateSigningRequestDer::from(der)).unwrap();
         request.params.use_authority_key_identifier_extension = true;
+        if let Some((start, end)) = state.life {
+            request.params.not_before = challenges::after(start).into();
+            request.params.not_after = challenges::after(end).into();
+        }
         let names = [SanType::DnsName(order.name.clone().try_into().unwrap())];
         if request.params.subject_alt_names != names {
             state.complaints.push(format!("names of the request: {:?}", request.params.subject_alt_names));

@@ -4,13 +4,16 @@
 
 use std::collections::HashMap;
 use std::fs;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
 use aws_lc_rs::hmac;
 
+const A: u16 = 1;
+const AAAA: u16 = 28;
+const CAA: u16 = 257;
 const TXT: u16 = 16;
 const CNAME: u16 = 5;
 const SOA: u16 = 6;
@@ -31,6 +34,9 @@ struct Records {
     /// Every text that was ever added.
     added: Vec<(String, String)>,
     complaints: Vec<String>,
+    addresses: Vec<(String, IpAddr)>,
+    /// A name, a tag and a value of CAA.
+    caa: Vec<(String, String, String)>,
 }
 
 /// The server, and the table behind it.
@@ -97,6 +103,16 @@ impl TestDns {
         self.records.lock().unwrap().added.clone()
     }
 
+    /// The name has this address.
+    pub fn lead(&self, name: &str, to: &str) {
+        self.records.lock().unwrap().addresses.push((plain(name), to.parse().unwrap()));
+    }
+
+    /// A line of CAA.
+    pub fn restrict(&self, name: &str, tag: &str, value: &str) {
+        self.records.lock().unwrap().caa.push((plain(name), tag.into(), value.into()));
+    }
+
     pub fn complaints(&self) -> Vec<String> {
         self.records.lock().unwrap().complaints.clone()
     }
@@ -126,6 +142,20 @@ impl TestDns {
             }
             // The zone of every name is its own.
             SOA => record(SOA, &[0; 22]),
+            A | AAAA => {
+                for (_, address) in records.addresses.iter().filter(|(has, _)| *has == name) {
+                    match address {
+                        IpAddr::V4(v4) if kind == A => record(A, &v4.octets()),
+                        IpAddr::V6(v6) if kind == AAAA => record(AAAA, &v6.octets()),
+                        _ => {}
+                    }
+                }
+            }
+            CAA => {
+                for (_, tag, value) in records.caa.iter().filter(|(has, ..)| *has == name) {
+                    record(CAA, &[&[0, tag.len() as u8], tag.as_bytes(), value.as_bytes()].concat());
+                }
+            }
             TXT if records.lag > 0 => records.lag -= 1,
             TXT => {
                 for (_, text) in records.all().iter().filter(|(has, _)| *has == name) {

@@ -2,11 +2,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::acme_keys::{ACME, ACME_CA, ACME_DNS, EAB, SELF_CHECK};
 use super::keys_of_headers::{BOTH_MESSAGES, CHANGES, HEADERS, HEADERS_OF_A_SET, HSTS};
 use super::policy_keys::{
     self, AUTH, BASIC, COMPRESS, CORS, FORWARD, JWT, JWT_KEYS, MAX_REQUESTS, MIRROR, POLICIES, RATE_LIMIT,
     SPEED,
 };
+use super::store_keys::{IN_S3, STORE, STORE_S3};
 use smolgate::config::{Diagnostics, Loaded, MemoryInputs, load};
 
 /// A mapping of the configuration.
@@ -61,77 +63,6 @@ const TOP: &[Row] = &[
 const ACCESS_LOG: &[Row] = &[("to", "to: a", "to: b"), ("format", "to: a", "to: a, format: combined")];
 
 const INTERNAL_API: &[Row] = &[("bind", "", "bind: 1"), ("token", "", "token: sesame")];
-
-const ACME: &[Row] = &[
-    ("accept_terms", "accept_terms: true", "accept_terms: true, email: a@b.c"),
-    ("email", "accept_terms: true", "accept_terms: true, email: a@b.c"),
-    ("ca", "accept_terms: true", "accept_terms: true, ca: google"),
-    ("staging", "accept_terms: true", "accept_terms: true, staging: true"),
-    ("challenges", "accept_terms: true", "accept_terms: true, challenges: tls"),
-    (
-        "dns",
-        "accept_terms: true",
-        "accept_terms: true, challenges: [http, tls], dns: { provider: exec, command: a }",
-    ),
-    ("while_waiting", "accept_terms: true", "accept_terms: true, while_waiting: refuse"),
-];
-
-const ACME_DNS: &[Row] = &[
-    (
-        "provider",
-        "provider: httpreq, url: \"https://a\"",
-        "provider: cloudflare, token: a, url: \"https://a\"",
-    ),
-    ("command", "provider: exec, command: a", "provider: exec, command: [a, b]"),
-    ("environment", "provider: exec, command: a", "provider: exec, command: a, environment: A"),
-    ("url", "provider: httpreq, url: \"https://a\"", "provider: httpreq, url: \"https://b\""),
-    (
-        "username",
-        "provider: acme_dns, url: \"https://a\", username: a, password: b, subdomain: c",
-        "provider: acme_dns, url: \"https://a\", username: x, password: b, subdomain: c",
-    ),
-    (
-        "password",
-        "provider: httpreq, url: \"https://a\"",
-        "provider: httpreq, url: \"https://a\", username: a, password: x",
-    ),
-    (
-        "subdomain",
-        "provider: acme_dns, url: \"https://a\", username: a, password: b, subdomain: c",
-        "provider: acme_dns, url: \"https://a\", username: a, password: b, subdomain: x",
-    ),
-    ("server", "provider: rfc2136, server: a", "provider: rfc2136, server: \"b:5353\""),
-    (
-        "key_name",
-        "provider: rfc2136, server: a, key_name: k, secret: c2U=",
-        "provider: rfc2136, server: a, key_name: l, secret: c2U=",
-    ),
-    ("secret", "provider: rfc2136, server: a", "provider: rfc2136, server: a, key_name: k, secret: c2U="),
-    ("algorithm", "provider: rfc2136, server: a", "provider: rfc2136, server: a, algorithm: hmac-sha512"),
-    ("zone", "provider: rfc2136, server: a", "provider: rfc2136, server: a, zone: a.test"),
-    ("token", "provider: exec, command: a", "provider: cloudflare, token: b"),
-    ("wait", "provider: exec, command: a", "provider: exec, command: a, wait: 0s"),
-    ("timeout", "provider: exec, command: a", "provider: exec, command: a, timeout: 1m"),
-    ("resolvers", "provider: exec, command: a", "provider: exec, command: a, resolvers: 192.0.2.1"),
-    ("servers", "provider: exec, command: a", "provider: exec, command: a, servers: [\"[2001:db8::1]:54\"]"),
-];
-
-const ACME_CA: &[Row] = &[
-    ("directory", "directory: \"https://a\"", "directory: \"https://b\""),
-    (
-        "staging_directory",
-        "directory: \"https://a\"",
-        "directory: \"https://a\", staging_directory: \"https://b\"",
-    ),
-    ("profile", "directory: \"https://a\"", "directory: \"https://a\", profile: shortlived"),
-    ("root", "directory: \"https://a\"", "directory: \"https://a\", root: a.pem"),
-    ("eab", "directory: \"https://a\"", "directory: \"https://a\", eab: { kid: a, hmac: b }"),
-];
-
-const EAB: &[Row] =
-    &[("kid", "kid: a, hmac: b", "kid: c, hmac: b"), ("hmac", "kid: a, hmac: b", "kid: a, hmac: c")];
-
-const STORE: &[Row] = &[("path", "path: /a", "path: /b")];
 
 const HTTP_LISTENER: &[Row] = &[
     ("name", "name: a, bind: 1", "name: b, bind: 1"),
@@ -229,6 +160,7 @@ const RULE: &[Row] = &[
     ("cookie", "target: h:1", "target: h:1, cookie: { a: b }"),
     ("query", "target: h:1", "target: h:1, query: { a: b }"),
     ("in_the_clear", "target: h:1", "target: h:1, in_the_clear: true"),
+    ("acme", "target: h:1", "target: h:1, acme: false"),
     ("target", "target: h:1", "target: h:2"),
     ("targets", "target: h:1", "targets: [h:1, h:2]"),
     ("upstream", "target: h:1", "upstream: other"),
@@ -392,6 +324,11 @@ pub const MAPPINGS: &[Mapping] = &[
         rows: &[ACME_CA],
     },
     Mapping {
+        what: "`self_check` of `acme`",
+        around: "{ acme: { accept_terms: true, self_check: { @ } } }",
+        rows: &[SELF_CHECK],
+    },
+    Mapping {
         what: "`eab`",
         around: "{ acme: { accept_terms: true, ca: { directory: google, eab: { @ } } } }",
         rows: &[EAB],
@@ -402,6 +339,7 @@ pub const MAPPINGS: &[Mapping] = &[
         rows: &[ACME_DNS],
     },
     Mapping { what: "`store`", around: "{ acme: { accept_terms: true }, store: { @ } }", rows: &[STORE] },
+    Mapping { what: "`s3` of `store`", around: IN_S3, rows: &[STORE_S3] },
     Mapping { what: "an HTTP listener", around: "{ listeners: [{ @ }] }", rows: &[HTTP_LISTENER] },
     Mapping {
         what: "an HTTP listener",

@@ -16,11 +16,13 @@ pub mod gate;
 pub mod golden;
 pub mod keys;
 pub mod keys_of_headers;
+mod acme_keys;
 mod policy_keys;
 pub mod message;
 pub mod place;
 pub mod program;
 pub mod schema;
+mod store_keys;
 pub mod tls;
 #[cfg(feature = "jwt")]
 pub mod tokens;
@@ -58,6 +60,11 @@ impl Latch {
     pub fn open(&self) {
         *self.0.0.lock().unwrap() = true;
         self.0.1.notify_all();
+    }
+
+    /// Whether it is open.
+    pub fn is_open(&self) -> bool {
+        *self.0.0.lock().unwrap()
     }
 
     /// Waits until it is open. Panics after [`DEADLINE`].

@@ -79,6 +79,13 @@ const FEATURES: &[Feature] = &[
         seam: &[],
         words: &["regex_automata", "regex_syntax"],
     },
+    Feature {
+        name: "s3",
+        room: &["src/store/shared/", "src/store/not_shared.rs"],
+        seam: &["src/store/mod.rs"],
+        // The keys of the configuration are known without the feature too.
+        words: &[],
+    },
 ];
 
 impl Feature {
@@ -163,7 +170,7 @@ mod tests {
 
     #[test]
     fn a_feature_without_comment_default_or_row_is_found() {
-        let good = "[features]\n# All.\ndefault = [\"acme\", \"auth\", \"compose\", \"compress\", \"demo\", \"dialects\", \"files\", \"jwt\", \"regex\"]\n# Orders.\nacme = []\n# Users.\nauth = []\n# Labels.\ncompose = []\n# Gzip.\ncompress = []\n# Try.\ndemo = []\n# Others.\ndialects = []\n# Files.\nfiles = []\n# Tokens.\njwt = []\n# Match.\nregex = []\n\n[x]\n";
+        let good = "[features]\n# All.\ndefault = [\"acme\", \"auth\", \"compose\", \"compress\", \"demo\", \"dialects\", \"files\", \"jwt\", \"regex\", \"s3\"]\n# Orders.\nacme = []\n# Users.\nauth = []\n# Labels.\ncompose = []\n# Gzip.\ncompress = []\n# Try.\ndemo = []\n# Others.\ndialects = []\n# Files.\nfiles = []\n# Tokens.\njwt = []\n# Match.\nregex = []\n# Keep.\ns3 = []\n\n[x]\n";
         assert_eq!(declared(good), [""; 0]);
         assert_eq!(declared(&good.replace("# Try.\n", "")).len(), 1);
         assert_eq!(declared(&good.replace(", \"regex\"", "")).len(), 1);

@@ -8,7 +8,7 @@ use smol::Timer;
 
 use super::record::Published;
 use super::services::{AcmeDns, Cloudflare, HttpReq};
-use super::{exec, update};
+use super::{exec, persist, update};
 use crate::config::plan::{DnsChallenge, DnsProvider};
 use crate::net::Client;
 use crate::net::dns::{Kind, Lookup};
@@ -64,6 +64,38 @@ impl Publisher {
         self.wait(place).await
     }
 
+    /// Whether records are written by a person alone.
+    pub(in crate::acme) fn is_static(&self) -> bool {
+        self.settings.provider == DnsProvider::Static
+    }
+
+    /// Whether the record that a person writes is there. `None` if no name server can be asked.
+    pub(in crate::acme) async fn has_persistent(
+        &self,
+        host: &str,
+        issuer: &str,
+        account: &str,
+        is_wildcard: bool,
+    ) -> Option<bool> {
+        let place = self.lookup.place(&persist::name(host)).await.ok()?;
+        let mut has = None;
+        for server in &place.servers {
+            // Another server may answer.
+            let Ok(answer) = self.lookup.ask(*server, &place.name, Kind::Txt).await else { continue };
+            let mut texts = answer.texts(&place.name);
+            let here = texts.any(|text| persist::allows(text, issuer, account, is_wildcard));
+            has = Some(has.unwrap_or(true) && here);
+        }
+        has
+    }
+
+    /// The alias that the record of a challenge has, if there is one.
+    pub(in crate::acme) async fn alias(&self, host: &str) -> Option<String> {
+        let name = format!("{LABEL}.{host}");
+        let place = self.lookup.place(&name).await.ok()?;
+        (place.name != name).then_some(place.name)
+    }
+
     /// Removes the record.
     pub(in crate::acme) async fn withdraw(&self, record: &Published) -> Result<(), String> {
         self.change(record, false).await
@@ -81,6 +113,8 @@ impl Publisher {
             DnsProvider::Rfc2136 { server, key, algorithm, zone } => {
                 update::change(server, key.as_ref(), *algorithm, zone.as_deref(), record, adds).await
             }
+            // It is there, and stays.
+            DnsProvider::Static => Ok(()),
             DnsProvider::Cloudflare { url, token } => {
                 Cloudflare { client, url, token }.change(record, adds).await
             }

@@ -58,9 +58,7 @@ impl AccountKey {
             Signer::Account(account) => protected["kid"] = json!(account),
         }
         let payload = payload.map(Value::to_string).unwrap_or_default();
-        let signing_input = format!("{}.{}", base64::url(protected.to_string()), base64::url(payload));
-        let signature = self.0.sign(&SystemRandom::new(), signing_input.as_bytes())?;
-        Ok(flattened(&signing_input, signature.as_ref()).to_string())
+        Ok(self.sign(&protected.to_string(), &payload)?.to_string())
     }
 
     /// The proof that an account of the CA, `kid`, wants this key (RFC 8555, section 7.3.4).
@@ -69,6 +67,24 @@ impl AccountKey {
         let signing_input = format!("{}.{}", base64::url(protected), base64::url(self.jwk()));
         let tag = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), signing_input.as_bytes());
         flattened(&signing_input, tag.as_ref())
+    }
+
+    /// The proof that the holder of this key wants it for an account whose key is `old` (RFC 8555, section 7.3.5).
+    pub(in crate::acme) fn key_change(
+        &self,
+        old: &Self,
+        account: &str,
+        url: &str,
+    ) -> Result<Value, Unspecified> {
+        let protected = json!({ "alg": "ES256", "jwk": self.public(), "url": url }).to_string();
+        let payload = json!({ "account": account, "oldKey": old.public() }).to_string();
+        self.sign(&protected, &payload)
+    }
+
+    fn sign(&self, protected: &str, payload: &str) -> Result<Value, Unspecified> {
+        let signing_input = format!("{}.{}", base64::url(protected), base64::url(payload));
+        let signature = self.0.sign(&SystemRandom::new(), signing_input.as_bytes())?;
+        Ok(flattened(&signing_input, signature.as_ref()))
     }
 
     fn public(&self) -> Value {

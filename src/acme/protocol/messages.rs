@@ -9,6 +9,8 @@ use super::problem::Problem;
 
 /// Authorizations of one order, and challenges of one authorization. An order of smolgate has one name.
 const ITEMS_MAX: usize = 32;
+/// The challenge that a record answers which a person has written once (draft-ietf-acme-dns-persist).
+const PERSISTENT: &str = "dns-persist-01";
 /// Characters of a token (RFC 8555, section 8.1, asks for 22 at least).
 const TOKEN_MAX: usize = 128;
 
@@ -20,6 +22,7 @@ pub(in crate::acme) struct DirectoryUrls {
     pub(in crate::acme) new_account: String,
     pub(in crate::acme) new_order: String,
     pub(in crate::acme) revoke_cert: Option<String>,
+    pub(in crate::acme) key_change: Option<String>,
     /// Where windows of renewal are asked for (RFC 9773).
     pub(in crate::acme) renewal_info: Option<String>,
     #[serde(default)]
@@ -32,6 +35,9 @@ pub(in crate::acme) struct DirectoryUrls {
 pub(in crate::acme) struct Meta {
     #[serde(default)]
     pub(in crate::acme) external_account_required: bool,
+    /// The names by which records of CAA allow this CA.
+    #[serde(default)]
+    pub(in crate::acme) caa_identities: Vec<String>,
     /// Kinds of certificates, each with a text.
     #[serde(default)]
     pub(in crate::acme) profiles: BTreeMap<String, serde_json::Value>,
@@ -85,6 +91,9 @@ pub(in crate::acme) struct Challenge {
     pub(in crate::acme) status: Status,
     #[serde(default)]
     pub(in crate::acme) token: String,
+    /// The names of the CA that a record which stays may have (dns-persist-01).
+    #[serde(default, rename = "issuer-domain-names")]
+    pub(in crate::acme) issuers: Vec<String>,
     pub(in crate::acme) error: Option<Problem>,
 }
 
@@ -101,6 +110,16 @@ impl Authorization {
     pub(in crate::acme) fn challenge(&self, kind: &str) -> Option<&Challenge> {
         let mut offered = self.challenges.iter().take(ITEMS_MAX);
         offered.find(|challenge| challenge.kind == kind && challenge.is_sound())
+    }
+
+    /// The challenge for a record that stays, and the name of the CA that the record has.
+    pub(in crate::acme) fn persistent(&self) -> Option<(&Challenge, &str)> {
+        let mut offered = self.challenges.iter().take(ITEMS_MAX);
+        let challenge = offered.find(|challenge| challenge.kind == PERSISTENT)?;
+        let is_name = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.');
+        let mut issuers = challenge.issuers.iter().map(|issuer| &**issuer);
+        let issuer = issuers.find(|issuer| !issuer.is_empty() && issuer.bytes().all(is_name))?;
+        Some((challenge, issuer))
     }
 
     /// The reason of the challenge that failed.

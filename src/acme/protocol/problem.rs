@@ -79,6 +79,20 @@ impl Problem {
         status >= 500 || self.kind() == "serverInternal" || self.is_bad_nonce()
     }
 
+    /// Whether another CA may issue what this one does not: a limit, a policy, or terms of this one are the reason.
+    pub(in crate::acme) fn is_of_this_ca(&self) -> bool {
+        let kinds = [
+            "rateLimited",
+            "rejectedIdentifier",
+            "unsupportedIdentifier",
+            "caa",
+            "externalAccountRequired",
+            "userActionRequired",
+            "badPublicKey",
+        ];
+        kinds.contains(&self.kind())
+    }
+
     /// The detail and the advice, as one line.
     pub(in crate::acme) fn text(&self) -> String {
         let clean = |char: char| if char.is_control() { ' ' } else { char };

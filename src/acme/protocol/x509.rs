@@ -1,10 +1,15 @@
 //! Keys, and what they sign in DER: requests for certificates (RFC 2986), and certificates that sign themselves
 //! (RFC 5280).
 
+use std::sync::Arc;
+
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::error::Unspecified;
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, KeyPair};
+use rustls::crypto::aws_lc_rs as provider;
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::CertifiedKey;
 
 use super::base64;
 
@@ -164,6 +169,15 @@ fn value(tag: u8, content: &[u8]) -> Vec<u8> {
     }
     der.extend(content);
     der
+}
+
+/// A chain with its key, for rustls. Whether they belong together is not checked.
+pub(in crate::acme) fn certified(
+    chain: Vec<CertificateDer<'static>>,
+    pkcs8: Vec<u8>,
+) -> Result<Arc<CertifiedKey>, rustls::Error> {
+    let key = provider::sign::any_supported_type(&PrivateKeyDer::Pkcs8(pkcs8.into()))?;
+    Ok(Arc::new(CertifiedKey::new(chain, key)))
 }
 
 #[cfg(test)]

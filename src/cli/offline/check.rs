@@ -21,7 +21,7 @@ pub fn check(files: &Files) -> ExitCode {
             let files = check_files(plan);
             let level = logging::check(|name| described.variable(name), plan.settings.log_level);
             let wrong = rejected(plan).or(certificates).or(files).or(level);
-            wrong.unwrap_or_else(|| output::result(&summary(&described)))
+            wrong.unwrap_or_else(|| output::result(&(summary(&described) + &ordered(plan))))
         }
     }
 }
@@ -78,6 +78,16 @@ fn summary(Described { plan, gate }: &Described) -> String {
         counted(rules.sum(), "rule"),
         counted(plan.upstreams.len(), "upstream"),
     )
+}
+
+/// A line for each name for which certificates are ordered.
+fn ordered(plan: &Plan) -> String {
+    let names = gate::ordered_names(plan).into_iter();
+    let line = |name: String| {
+        let state = gate::stored(plan, &name)?;
+        Some(format!("  certificate of {name}: {state}\n"))
+    };
+    names.filter_map(line).collect()
 }
 
 fn counted(count: usize, noun: &str) -> String {

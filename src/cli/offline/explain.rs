@@ -11,6 +11,7 @@ use crate::cli::output;
 use crate::config::plan::{
     Action, AmbiguousPaths, HttpListener, Listener, Matcher, Plan, Protocol, RedirectToHttps, Rule,
 };
+use crate::gate::stored;
 use crate::http::{Method, Refusal, TemplateValues, behind_prefix};
 use crate::reason::Reason;
 use crate::routing::{self, Explanation, RequestView};
@@ -183,13 +184,24 @@ impl<'a> Case<'a, '_> {
     /// The decision about the request in TLS that is terminated here.
     fn decrypted(&self) -> Story<'a> {
         if !self.asked.finds_certificate(self.listener) {
-            return Story::refused(NO_CERTIFICATE.to_owned());
+            return Story::refused(format!("{NO_CERTIFICATE}{}", self.unwanted()));
         }
         let ordered = self.asked.ordered_name(self.listener);
         let text = ordered.map(|name| {
-            format!("  the certificate is ordered, as that of {name}: `smolgate certs` tells whether it is there\n")
+            let state = stored(self.plan, &name).map_or_else(String::new, |state| format!(": {state}"));
+            format!("  the certificate is ordered, as that of {name}{state}\n")
         });
+        let text = text.or_else(|| self.asked.certificate(self.listener));
         self.by_request().after(&text.unwrap_or_default())
+    }
+
+    /// The rule by which no certificate is ordered for the name.
+    fn unwanted(&self) -> String {
+        let winner = self.explanation().winner.map(|index| &self.http.rules[index]);
+        match winner.filter(|rule| !rule.acme) {
+            Some(rule) => format!("  none is ordered: the rule {} has `acme: false`\n", rule.name),
+            None => String::new(),
+        }
     }
 
     /// The decision by the name in the client hello, if names decide anything. The request is explained too if it

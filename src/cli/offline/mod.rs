@@ -7,6 +7,7 @@ mod outcome;
 mod adapt;
 mod hash;
 mod check;
+mod completion;
 mod routes;
 mod schema;
 
@@ -14,6 +15,7 @@ mod url;
 
 pub use adapt::adapt;
 pub use check::check;
+pub use completion::{completion, version};
 pub use explain::explain;
 pub use hash::hash;
 pub use routes::routes;

@@ -16,6 +16,7 @@ pub(super) fn outcome(plan: &Plan, asked: &Asked, rule: &Rule, values: &Template
         methods: _,
         conditions: _,
         in_the_clear: _,
+        acme: _,
         access_log: _,
         headers: _,
         policies: _,

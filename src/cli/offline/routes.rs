@@ -106,13 +106,19 @@ fn action(plan: &Plan, rule: &Rule) -> String {
         methods: _,
         conditions: _,
         in_the_clear,
+        acme,
         access_log: _,
         headers: _,
         policies: _,
         action,
     } = rule;
     let after = rule.policies_text();
-    let stays = if *in_the_clear { ", stays on plain HTTP" } else { "" };
+    let stays = match (*in_the_clear, *acme) {
+        (true, true) => ", stays on plain HTTP",
+        (true, false) => ", stays on plain HTTP, no certificate is ordered",
+        (false, true) => "",
+        (false, false) => ", no certificate is ordered",
+    };
     let action = match action {
         Action::Proxy(Proxy {
             upstream: id,

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use crate::config::plan::{Bind, Listener, Plan, Protocol};
-use crate::gate::{has_certificate, ordered_name};
+use crate::gate::{certificate_for, has_certificate, ordered_name};
 use crate::http::{FieldTable, Fields, HeadLimits, Refusal, idn, match_path};
 use crate::http1::{HeadScan, parse_request};
 use crate::reason::Reason;
@@ -85,6 +85,12 @@ impl Asked {
     /// The name of the certificate that is ordered for the URL.
     pub(super) fn ordered_name(&self, listener: &Listener) -> Option<String> {
         ordered_name(listener, self.server_name())
+    }
+
+    /// The certificate of a file for the URL, as a line.
+    pub(super) fn certificate(&self, listener: &Listener) -> Option<String> {
+        let (name, until) = certificate_for(listener, self.server_name())?;
+        Some(format!("  the certificate is that of a file, for {name}, until {until}\n"))
     }
 
     /// The request as rules see it. The head that a client would send goes through the gate's own parser. The

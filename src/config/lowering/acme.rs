@@ -1,18 +1,18 @@
 //! Certificates that are ordered, with everything filled in.
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
-use crate::config::diagnostics::{Report, Spanned};
+use crate::config::diagnostics::{Report, Span, Spanned};
 use crate::config::plan::{
-    AUTHORITIES, CertificateAuthority, ChallengeKind, ExternalAccount, Listener, Orders, STORE, WhileWaiting,
+    AUTHORITIES, CertificateAuthority, ChallengeKind, ExternalAccount, Listener, Orders, STORE, StorePlace,
+    WhileWaiting,
 };
 use crate::config::source::{AcmeSource, AuthoritySource, ListenerSource, ProtocolSource};
 
 /// Reports errors that show in the file as a whole, and fills in what was left out.
 pub(super) fn lower(
     source: Option<Spanned<AcmeSource>>,
-    store: Option<Spanned<PathBuf>>,
+    store: Option<Spanned<StorePlace>>,
     listeners: &[ListenerSource],
     report: &mut Report,
 ) -> Option<Spanned<Orders>> {
@@ -36,14 +36,51 @@ pub(super) fn lower(
         (true, Some(_)) => vec![ChallengeKind::Dns],
         (false, _) => source.challenges.into_iter().map(|kind| kind.value).collect(),
     };
-    let written = source.ca.unwrap_or_else(|| AuthoritySource::new(Ok(0)));
-    let known = match (&written.directory, source.staging) {
+    let cas = match source.cas.is_empty() {
+        true => vec![AuthoritySource::new(span, Ok(0))],
+        false => source.cas,
+    };
+    let cas = authorities(cas, source.staging, report);
+    let orders = Orders {
+        email: source.email,
+        self_check: source.self_check.unwrap_or(cas.iter().all(CertificateAuthority::is_public)),
+        self_check_at: source.self_check_at,
+        cas,
+        challenges,
+        dns: source.dns,
+        while_waiting: source.while_waiting.unwrap_or(WhileWaiting::SelfSigned),
+        store: store.map_or_else(|| StorePlace::Folder(STORE.into()), |store| store.value),
+    };
+    Some(Spanned { value: orders, span })
+}
+
+/// The authorities, each once: they are told apart by their folders in the store.
+fn authorities(
+    sources: Vec<AuthoritySource>,
+    staging: Option<Span>,
+    report: &mut Report,
+) -> Vec<CertificateAuthority> {
+    let mut cas: Vec<CertificateAuthority> = Vec::new();
+    for source in sources {
+        let span = source.span;
+        let ca = authority(source, staging, report);
+        if cas.iter().any(|known| known.folder() == ca.folder()) && !report.has_errors() {
+            let message = format!("{} is in the list twice", ca.name());
+            report.error_hint(span, message, "another authority is asked if the one before it is in trouble");
+        }
+        cas.push(ca);
+    }
+    cas
+}
+
+fn authority(written: AuthoritySource, wanted: Option<Span>, report: &mut Report) -> CertificateAuthority {
+    let known = match (&written.directory, wanted) {
         // An account with `eab` is one at the CA itself.
         (Ok(known), None) if written.external_account.is_none() => AUTHORITIES[*known].2.map(Arc::from),
         _ => None,
     };
     let staging = written.staging.or(known);
-    let directory = match (written.directory, source.staging) {
+    let directory = match (written.directory, wanted) {
         (Ok(known), None) => AUTHORITIES[known].1.into(),
         (Ok(known), Some(staging)) => match AUTHORITIES[known].2 {
             Some(url) => url.into(),
@@ -64,21 +101,13 @@ pub(super) fn lower(
         }
     };
     let external = written.external_account.map(|(kid, hmac)| ExternalAccount { kid, hmac });
-    let orders = Orders {
-        email: source.email,
-        ca: CertificateAuthority {
-            directory,
-            staging,
-            profile: written.profile,
-            root: written.root,
-            external_account: external,
-        },
-        challenges,
-        dns: source.dns,
-        while_waiting: source.while_waiting.unwrap_or(WhileWaiting::SelfSigned),
-        store: store.map_or_else(|| STORE.into(), |store| store.value),
-    };
-    Some(Spanned { value: orders, span })
+    CertificateAuthority {
+        directory,
+        staging,
+        profile: written.profile,
+        root: written.root,
+        external_account: external,
+    }
 }
 
 /// Whether a listener asks for certificates. Those that ask in vain are reported.
@@ -113,7 +142,7 @@ pub(super) fn check_ports(orders: &Spanned<Orders>, listeners: &[Listener], repo
     let orders_any =
         listeners.iter().filter_map(|listener| listener.tls.as_ref()).any(|tls| tls.ordered.is_some());
     // An error often causes such a warning.
-    if orders.ca.is_public() && orders_any && !can_ask && !report.has_errors() {
+    if orders.is_public() && orders_any && !can_ask && !report.has_errors() {
         report.warning(
             Some(*span),
             "certificates are to be ordered, and no listener is on port 80 or 443, where the authority asks",

@@ -59,6 +59,7 @@ pub(super) fn lower(
                 path_prefix,
                 methods: source.methods,
                 in_the_clear: source.in_the_clear,
+                acme: source.acme,
                 access_log: source.access_log,
                 headers,
                 policies,

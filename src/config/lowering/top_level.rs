@@ -48,7 +48,7 @@ pub(crate) fn lower(source: Source, inputs: &dyn Inputs, report: &mut Report) ->
     settings.watch = environment::watch(settings.watch, inputs, report);
     let orders = acme::lower(source.acme, source.store, &source.listeners, report);
     let ordered = orders.as_ref().map(|Spanned { value: orders, .. }| OrderedHosts {
-        store: Arc::from(&*orders.store),
+        store: orders.store.folder().map(Arc::from),
         wildcards: orders.dns.is_some(),
     });
     let pages = PoliciesWritten { pages: source.pages, ..PoliciesWritten::default() };

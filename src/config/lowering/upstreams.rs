@@ -169,9 +169,10 @@ impl Upstreams {
                 report.warning(Some(tls_span), message, "`tls: { ca: ... }` trusts an authority of your own");
             }
             let speaks = used.unwrap_or(TargetProtocol::Http);
-            upstream_policy::check_ports(&source.policy, &source.targets, report);
+            check_twice(&source.targets, report);
+            source.policy.check_ports(&source.targets, report);
             if used.is_some() {
-                upstream_policy::check(&source.policy, speaks == TargetProtocol::Tcp, report);
+                source.policy.check(speaks == TargetProtocol::Tcp, report);
             }
             let spans = source.targets.iter().map(|target| target.span).collect();
             let upstream = Upstream {
@@ -215,6 +216,21 @@ fn check_schemes(targets: &[Spanned<TargetText>], speaks: TargetProtocol, report
                 );
             }
             _ => {}
+        }
+    }
+}
+
+/// Warns of a target whose address is that of a target before it. Only the first is an endpoint.
+fn check_twice(targets: &[Spanned<TargetText>], report: &mut Report) {
+    for (index, target) in targets.iter().enumerate() {
+        let is_same = |other: &&Spanned<TargetText>| other.value.has_address_of(&target.value);
+        let Some(first) = targets[..index].iter().find(is_same) else { continue };
+        if first.value.base_path == target.value.base_path {
+            let hint = "leave it out; a `weight` gives the first a larger share";
+            report.warning(Some(target.span), "this target is written twice, and counts once", hint);
+        } else {
+            let message = "two targets of one upstream have one address and different paths";
+            report.error_hint(target.span, message, "write an upstream for each of the paths");
         }
     }
 }

@@ -129,19 +129,19 @@ fn listener_changes(
 }
 
 /// The rules that differ. A rule that stands twice counts twice. Policies, changes of fields, and whether requests
-/// of a rule are logged, are no part of the rule's identity, but an operator wants to read of them.
+/// of a rule are logged and certificates ordered, are no part of the rule's identity, but an operator wants to read of them.
 // A rule may have programs of expressions, which are no part of what is compared.
 #[allow(clippy::mutable_key_type)]
 fn rule_changes<'a>(old: &'a Plan, before: &'a [Rule], new: &'a Plan, now: &'a [Rule]) -> NameChanges<'a> {
     let meaning = |plan: &'a Plan, rule: &'a Rule| {
-        (plan.identity(rule), rule.access_log, (&rule.policies, &rule.headers))
+        (plan.identity(rule), (rule.access_log, rule.acme), (&rule.policies, &rule.headers))
     };
     let mut left = HashMap::<_, usize>::with_capacity(before.len());
     for rule in before {
         *left.entry(meaning(old, rule)).or_default() += 1;
     }
     type Changes<'a> = (&'a Option<Arc<Policies>>, &'a Option<Arc<RuleHeaders>>);
-    let mut take = |meaning: (RuleIdentity<'a>, bool, Changes<'a>)| {
+    let mut take = |meaning: (RuleIdentity<'a>, (bool, bool), Changes<'a>)| {
         let count = left.get_mut(&meaning).filter(|count| **count > 0);
         count.map(|count| *count -= 1).is_some()
     };

@@ -63,6 +63,7 @@ fn matched(rule: &Rule) -> impl Hash + Eq {
         methods: _,
         conditions: _,
         in_the_clear,
+        acme: _,
         access_log: _,
         headers: _,
         policies,

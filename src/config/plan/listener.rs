@@ -160,8 +160,8 @@ pub struct ListenerTls {
 /// The certificates that are ordered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OrderedHosts {
-    /// The folder in which they are kept.
-    pub store: Arc<Path>,
+    /// The folder in which they are kept. `None` if it is a bucket.
+    pub store: Option<Arc<Path>>,
     /// Whether wildcards are ordered too.
     pub wildcards: bool,
 }

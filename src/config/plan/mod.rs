@@ -32,8 +32,8 @@ mod origin;
 
 pub use crate::config::keys::Secret;
 pub use acme::{
-    AUTHORITIES, CLOUDFLARE, CertificateAuthority, ChallengeKind, DnsChallenge, DnsProvider, ExternalAccount,
-    Orders, STORE, SignatureAlgorithm, WhileWaiting,
+    AUTHORITIES, Bucket, CLOUDFLARE, CertificateAuthority, ChallengeKind, CheckAt, DnsChallenge, DnsProvider,
+    ExternalAccount, LEASE, Orders, REGION, STORE, SignatureAlgorithm, StorePlace, WhileWaiting,
 };
 pub use bind::Bind;
 pub use changes::{CertificateChanges, FileChanges, changes};

@@ -33,6 +33,8 @@ pub struct Rule {
     pub conditions: Option<Arc<Conditions>>,
     /// Requests in the clear come to this rule in spite of `redirect_to_https`.
     pub in_the_clear: bool,
+    /// Whether certificates are ordered for its hosts, where they are ordered at all.
+    pub acme: bool,
     /// Whether its exchanges and connections have lines in the access log, if there is one.
     pub access_log: bool,
     /// Fields that are changed in its messages; `None` in most rules.
@@ -68,6 +70,7 @@ impl Rule {
             methods,
             conditions,
             in_the_clear: _,
+            acme: _,
             access_log: _,
             headers: _,
             policies: _,

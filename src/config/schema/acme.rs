@@ -1,6 +1,6 @@
 //! The keys of `acme` and `store`.
 
-use Form::{Either, Flag, Mapping as Map, OneOrMany, Text, Words};
+use Form::{Either, Flag, Mapping as Map, Number, OneOrMany, Text, Words};
 
 use super::by_hand::{ByHand, PATH, REQUIRED};
 use crate::config::keys::Form;
@@ -10,9 +10,9 @@ pub(super) const ACME: &[ByHand] = &[
     ("email", Text, "", "The address that the authority may write to."),
     (
         "ca",
-        Either(&[Text, Map("`ca` of `acme`")]),
+        OneOrMany(&Either(&[Text, Map("`ca` of `acme`")])),
         "letsencrypt",
-        "The authority: letsencrypt, zerossl, google, the URL of a directory, or a mapping.",
+        "One or many authorities, best first: letsencrypt, zerossl, google, the URL of a directory, or a mapping.",
     ),
     (
         "staging",
@@ -33,6 +33,18 @@ pub(super) const ACME: &[ByHand] = &[
         "self_signed",
         "The certificate of a name that waits for its first one.",
     ),
+    (
+        "self_check",
+        Either(&[Flag, Map("`self_check` of `acme`")]),
+        "",
+        "Whether an order waits if a look at the name finds a reason why it would fail. Default: at public authorities.",
+    ),
+];
+
+pub(super) const SELF_CHECK: &[ByHand] = &[
+    ("resolvers", OneOrMany(&Text), "", "The resolvers to ask instead of those of the system."),
+    ("http_port", Number(1, 65_535), "80", "The port at which the authority asks in the clear."),
+    ("https_port", Number(1, 65_535), "443", "The port at which the authority asks with TLS."),
 ];
 
 pub(super) const ACME_CA: &[ByHand] = &[
@@ -51,7 +63,7 @@ pub(super) const EAB: &[ByHand] = &[
 pub(super) const ACME_DNS: &[ByHand] = &[
     (
         "provider",
-        Words(&["exec", "httpreq", "acme_dns", "rfc2136", "cloudflare"]),
+        Words(&["exec", "httpreq", "acme_dns", "rfc2136", "cloudflare", "static"]),
         REQUIRED,
         "The way to write a record.",
     ),
@@ -78,4 +90,24 @@ pub(super) const ACME_DNS: &[ByHand] = &[
     ("servers", OneOrMany(&Text), "", "The name servers to ask instead of those of the zone."),
 ];
 
-pub(super) const STORE: &[ByHand] = &[("path", PATH, REQUIRED, "The folder.")];
+pub(super) const STORE: &[ByHand] = &[
+    ("path", PATH, "", "The folder."),
+    ("s3", Map("`s3` of `store`"), "", "The bucket that several gates share, in place of a folder."),
+    (
+        "key",
+        OneOrMany(&Text),
+        "",
+        "The key of 32 bytes in base64 that seals what is in the bucket, and older ones.",
+    ),
+    ("lease", Form::Timeout, "60s", "The time for which one of the gates orders alone, from 3s to 10m."),
+];
+
+pub(super) const STORE_S3: &[ByHand] = &[
+    ("bucket", Text, REQUIRED, "The name of the bucket."),
+    ("endpoint", Text, "", "The URL of the server. Without it, that of AWS for the region."),
+    ("region", Text, "us-east-1", "The region that requests are signed for."),
+    ("prefix", Text, "", "The beginning of all keys in the bucket."),
+    ("access_key_id", Text, "", "The access key. Without it, that of the environment."),
+    ("secret_access_key", Text, "", "The secret of the access key."),
+    ("root", PATH, "", "A PEM file of authorities to trust for that URL instead of those of the system."),
+];

@@ -1,6 +1,6 @@
 //! The mappings of the native format, and the keys that are read by hand.
 
-use super::acme::{ACME, ACME_CA, ACME_DNS, EAB, STORE};
+use super::acme::{ACME, ACME_CA, ACME_DNS, EAB, SELF_CHECK, STORE, STORE_S3};
 use super::by_hand::{ByHand, PATH, REQUIRED};
 use super::files::FILES;
 use super::headers::{BOTH_MESSAGES, CHANGES, HEADERS, HSTS};
@@ -82,7 +82,7 @@ const TOP: &[ByHand] = &[
         "store",
         Either(&[PATH, Map("`store`")]),
         "/var/lib/smolgate",
-        "The folder in which ordered certificates are kept.",
+        "The place in which ordered certificates are kept: a folder, or a bucket that several gates share.",
     ),
     PAGES,
     ("http_config", Map("`http_config`"), "", "The short form of an HTTP listener, which is named http."),
@@ -225,6 +225,7 @@ const RULE: &[ByHand] = &[
     ("sticky", Map("`sticky`"), "", "A cookie that keeps each client at its endpoint."),
     STARTING,
     ("in_the_clear", Flag, "false", "Whether redirect_to_https leaves requests of this rule alone."),
+    ("acme", Flag, "true", "Whether certificates are ordered for the hosts of this rule."),
     (
         "access_log",
         Flag,
@@ -297,9 +298,11 @@ const MAPPINGS: &[Mapping] = &[
     Mapping { what: "the internal API", by_hand: &[INTERNAL_API], settings: &[] },
     Mapping { what: "`acme`", by_hand: &[ACME], settings: &[] },
     Mapping { what: "`ca` of `acme`", by_hand: &[ACME_CA], settings: &[] },
+    Mapping { what: "`self_check` of `acme`", by_hand: &[SELF_CHECK], settings: &[] },
     Mapping { what: "`eab`", by_hand: &[EAB], settings: &[] },
     Mapping { what: "`dns` of `acme`", by_hand: &[ACME_DNS], settings: &[] },
     Mapping { what: "`store`", by_hand: &[STORE], settings: &[] },
+    Mapping { what: "`s3` of `store`", by_hand: &[STORE_S3], settings: &[] },
     Mapping {
         what: "an HTTP listener",
         by_hand: &[LONG, HTTP_PROTOCOL, LISTENER, LONG_HTTP, HTTP, POLICIES, POLICY, HEADERS],

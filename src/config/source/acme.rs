@@ -1,4 +1,4 @@
-//! `acme` and `store` as written.
+//! `acme` as written.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::acme_dns;
 use crate::config::decode::{Decoder, MappingReader};
 use crate::config::diagnostics::{Span, Spanned};
-use crate::config::plan::{ChallengeKind, DnsChallenge, Secret, WhileWaiting};
+use crate::config::plan::{ChallengeKind, CheckAt, DnsChallenge, Secret, WhileWaiting};
 use crate::config::syntax::{Node, Value, mask_secret};
 use crate::config::values::ValueError;
 use crate::config::values::authority::{directory, email, url};
@@ -15,16 +15,21 @@ use crate::config::values::authority::{directory, email, url};
 #[derive(Default)]
 pub(crate) struct AcmeSource {
     pub(crate) email: Option<Arc<str>>,
-    pub(crate) ca: Option<AuthoritySource>,
+    /// Best first. Empty for the default.
+    pub(crate) cas: Vec<AuthoritySource>,
     pub(crate) staging: Option<Span>,
     /// The challenges, each with its place.
     pub(crate) challenges: Vec<Spanned<ChallengeKind>>,
     pub(crate) dns: Option<DnsChallenge>,
     pub(crate) while_waiting: Option<WhileWaiting>,
+    /// `None`: at public authorities.
+    pub(crate) self_check: Option<bool>,
+    pub(crate) self_check_at: CheckAt,
 }
 
-/// `ca`: a name, or `{directory, staging_directory, profile, root, eab}`.
+/// `ca`, or one of its list: a name, or `{directory, staging_directory, profile, root, eab}`.
 pub(crate) struct AuthoritySource {
+    pub(crate) span: Span,
     /// The index of a known one, or a URL.
     pub(crate) directory: Result<usize, Arc<str>>,
     pub(crate) staging: Option<Arc<str>>,
@@ -34,8 +39,8 @@ pub(crate) struct AuthoritySource {
 }
 
 impl AuthoritySource {
-    pub(crate) fn new(directory: Result<usize, Arc<str>>) -> Self {
-        Self { directory, staging: None, profile: None, root: None, external_account: None }
+    pub(crate) fn new(span: Span, directory: Result<usize, Arc<str>>) -> Self {
+        Self { span, directory, staging: None, profile: None, root: None, external_account: None }
     }
 }
 
@@ -57,7 +62,7 @@ pub(super) fn acme(decoder: &mut Decoder<'_>, node: Node) -> Option<Spanned<Acme
         fields.decoder.report.error_hint(accepts.span, "`accept_terms` must be true", hint);
     }
     let email = fields.parsed("email", email).map(|email| email.value);
-    let ca = fields.field("ca", authority);
+    let cas = fields.field("ca", |decoder, node| Some(decoder.one_or_many(node, authority)));
     let at = fields.at("staging");
     let staging = fields.flag("staging").then_some(at).flatten();
     let challenges = fields.field("challenges", |decoder, node| Some(decoder.parsed_many(node, challenge)));
@@ -68,6 +73,7 @@ pub(super) fn acme(decoder: &mut Decoder<'_>, node: Node) -> Option<Spanned<Acme
         "refuse" => Ok(WhileWaiting::Refuse),
         _ => Err(ValueError::hint("is not known here", "write self_signed or refuse")),
     });
+    let (self_check, self_check_at) = fields.field("self_check", self_check).unwrap_or_default();
     fields.close();
     let mut kinds: Vec<Spanned<ChallengeKind>> = Vec::new();
     for kind in challenges.into_iter().flatten() {
@@ -80,25 +86,49 @@ pub(super) fn acme(decoder: &mut Decoder<'_>, node: Node) -> Option<Spanned<Acme
         decoder.report.error_hint(kind.span, "the challenge `dns` needs `dns` of `acme`", hint);
     }
     let while_waiting = while_waiting.map(|value| value.value);
-    Some(Spanned { value: AcmeSource { email, ca, staging, challenges: kinds, dns, while_waiting }, span })
+    let source = AcmeSource {
+        email,
+        cas: cas.unwrap_or_default(),
+        staging,
+        challenges: kinds,
+        dns,
+        while_waiting,
+        self_check,
+        self_check_at,
+    };
+    Some(Spanned { value: source, span })
 }
 
-/// `store: {path}`, or a path.
-pub(super) fn store(decoder: &mut Decoder<'_>, node: Node) -> Option<Spanned<PathBuf>> {
+/// `self_check`: a flag, or `{resolvers, http_port, https_port}`, which means `true` too.
+fn self_check(decoder: &mut Decoder<'_>, node: Node) -> Option<(Option<bool>, CheckAt)> {
     if !matches!(node.value, Value::Map(_)) {
-        return decoder.path(node);
+        let flag = decoder.flag(node)?;
+        return Some((Some(flag.value), CheckAt::default()));
     }
-    let mut fields = MappingReader::open(decoder, node, "`store`")?;
-    fields.require(&["path"]);
-    let path = fields.field("path", Decoder::path);
+    let mut fields = MappingReader::open(decoder, node, "`self_check` of `acme`")?;
+    let usual = CheckAt::default();
+    let resolvers = acme_dns::addresses(&mut fields, "resolvers");
+    let mut ports = ["http_port", "https_port"].map(|key| fields.parsed(key, port).map(|port| port.value));
     fields.close();
-    path
+    let [http, https] = [ports[0].take(), ports[1].take()];
+    let at = CheckAt {
+        resolvers,
+        http_port: http.unwrap_or(usual.http_port),
+        https_port: https.unwrap_or(usual.https_port),
+    };
+    Some((Some(true), at))
+}
+
+fn port(text: &str) -> Result<u16, ValueError> {
+    let port = text.parse().ok().filter(|port| *port > 0);
+    port.ok_or_else(|| ValueError::hint("is not a port", "write a number from 1 to 65535"))
 }
 
 fn authority(decoder: &mut Decoder<'_>, node: Node) -> Option<AuthoritySource> {
+    let span = node.span;
     if !matches!(node.value, Value::Map(_)) {
         let directory = decoder.parsed(node, directory)?.value;
-        return Some(AuthoritySource::new(directory));
+        return Some(AuthoritySource::new(span, directory));
     }
     let mut fields = MappingReader::open(decoder, node, "`ca` of `acme`")?;
     fields.require(&["directory"]);
@@ -108,7 +138,7 @@ fn authority(decoder: &mut Decoder<'_>, node: Node) -> Option<AuthoritySource> {
     let root = fields.field("root", Decoder::path).map(|root| root.value);
     let external_account = fields.field("eab", external_account);
     fields.close();
-    Some(AuthoritySource { directory: directory?.value, staging, profile, root, external_account })
+    Some(AuthoritySource { span, directory: directory?.value, staging, profile, root, external_account })
 }
 
 fn external_account(decoder: &mut Decoder<'_>, node: Node) -> Option<(Arc<str>, Secret)> {

@@ -29,7 +29,9 @@ const RFC2136: Provider =
     Provider { name: "rfc2136", needs: &[&["server"]], may: &["key_name", "secret", "algorithm", "zone"] };
 const CLOUDFLARE_API: Provider = Provider { name: "cloudflare", needs: &[&["token"]], may: &["url"] };
 
-const PROVIDERS: [&Provider; 5] = [&EXEC, &HTTPREQ, &ACME_DNS, &RFC2136, &CLOUDFLARE_API];
+const STATIC: Provider = Provider { name: "static", needs: &[], may: &[] };
+
+const PROVIDERS: [&Provider; 6] = [&EXEC, &HTTPREQ, &ACME_DNS, &RFC2136, &CLOUDFLARE_API, &STATIC];
 
 /// The keys of all providers.
 const OF_PROVIDERS: [&str; 12] = [
@@ -128,6 +130,7 @@ impl Keys {
                 algorithm,
                 zone,
             },
+            "static" => DnsProvider::Static,
             _ => {
                 DnsProvider::Cloudflare { url: url.unwrap_or_else(|| CLOUDFLARE.into()), token: self.token? }
             }
@@ -138,7 +141,7 @@ impl Keys {
 fn provider(text: &str) -> Result<&'static Provider, ValueError> {
     let known = PROVIDERS.into_iter().find(|provider| provider.name == text);
     known.ok_or_else(|| {
-        let hint = "write exec, httpreq, acme_dns, rfc2136 or cloudflare";
+        let hint = "write exec, httpreq, acme_dns, rfc2136, cloudflare or static";
         ValueError::hint("is not a provider", hint)
     })
 }
@@ -204,7 +207,7 @@ fn address(text: &str) -> Result<SocketAddr, ValueError> {
     })
 }
 
-fn addresses(fields: &mut MappingReader<'_, '_>, key: &'static str) -> Vec<SocketAddr> {
+pub(super) fn addresses(fields: &mut MappingReader<'_, '_>, key: &'static str) -> Vec<SocketAddr> {
     let read = fields.field(key, |decoder, node| Some(decoder.parsed_many(node, address)));
     read.into_iter().flatten().map(|address| address.value).collect()
 }

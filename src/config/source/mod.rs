@@ -10,6 +10,7 @@ mod top_level;
 mod acme;
 mod acme_dns;
 mod listener;
+mod store;
 
 pub(crate) mod rule;
 

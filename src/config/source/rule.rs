@@ -34,6 +34,8 @@ pub(crate) struct RuleSource {
     pub(crate) conditions: Option<Arc<Conditions>>,
     /// Whether `redirect_to_https` exempts it.
     pub(crate) in_the_clear: bool,
+    /// Whether certificates are ordered for its hosts.
+    pub(crate) acme: bool,
     pub(crate) access_log: bool,
     pub(crate) headers: HeadersWritten,
     pub(crate) policies: PoliciesWritten,
@@ -54,6 +56,7 @@ impl RuleSource {
             methods: Vec::new(),
             conditions: None,
             in_the_clear: false,
+            acme: true,
             access_log: true,
             headers: HeadersWritten::default(),
             policies: PoliciesWritten::default(),
@@ -111,6 +114,7 @@ pub(crate) fn rule(decoder: &mut Decoder<'_>, node: Node) -> Option<RuleSource> 
     if let Some(own) = ["pass", "drop"].into_iter().find(|own| fields.at(own).is_some()) {
         let why = format!("means nothing beside `{own}`");
         fields.not_here(&["in_the_clear"], &why, "leave it out: what it takes is never redirected");
+        fields.not_here(&["acme"], &why, "leave it out: no certificate is ordered for what it takes");
         let but: &[&str] = if own == "pass" { &["speed"] } else { &[] };
         policies::not_here(&mut fields, but, &why, "it acts on requests, and none is read");
         fields.not_here(HeadersWritten::KEYS, &why, "leave it out: no message is written");
@@ -125,6 +129,7 @@ pub(crate) fn rule(decoder: &mut Decoder<'_>, node: Node) -> Option<RuleSource> 
     let methods = fields.field("methods", |decoder, node| Some(decoder.parsed_many(node, pattern::method)));
     let conditions = conditions(&mut fields);
     let in_the_clear = fields.flag("in_the_clear");
+    let acme = fields.field("acme", Decoder::flag).is_none_or(|flag| flag.value);
     let access_log = fields.field("access_log", Decoder::flag).is_none_or(|flag| flag.value);
     let (policies, policy) = (PoliciesWritten::read(&mut fields), policies::names(&mut fields));
     let whole = fields.at("path_prefix").is_none() || path.as_ref().is_some_and(|path| &*path.value == "/");
@@ -141,6 +146,7 @@ pub(crate) fn rule(decoder: &mut Decoder<'_>, node: Node) -> Option<RuleSource> 
         methods: values(methods),
         conditions,
         in_the_clear,
+        acme,
         access_log,
         headers,
         policies,

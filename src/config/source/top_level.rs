@@ -8,12 +8,13 @@ use super::acme::{self, AcmeSource};
 use super::listener::{self, ListenerSource, ProtocolSource};
 use super::policies::{self, PolicySetSource};
 use super::rule::{self, RuleSource};
+use super::store;
 use super::upstream::{self, UpstreamSource};
 use crate::config::decode::{Decoder, MappingReader};
 use crate::config::diagnostics::{Report, Span, Spanned};
 use crate::config::plan::{
     AccessLog, AccessLogFormat, AccessLogTo, Bind, GlobalSettings, GlobalWritten, InternalBind, Pages,
-    ReadPolicy, Secret,
+    ReadPolicy, Secret, StorePlace,
 };
 use crate::config::syntax::{Node, Value, mask_secret};
 use crate::config::values::{ValueError, access_log, target};
@@ -32,7 +33,7 @@ pub(crate) struct Source {
     pub(crate) access_log: Option<Spanned<Option<AccessLog>>>,
     pub(crate) internal_api: Option<Spanned<InternalSource>>,
     pub(crate) acme: Option<Spanned<AcmeSource>>,
-    pub(crate) store: Option<Spanned<PathBuf>>,
+    pub(crate) store: Option<Spanned<StorePlace>>,
     http_config: Option<ListenerSource>,
     /// The rules of every file's `http_routes`, and the place of the first.
     http_routes: Option<Spanned<Vec<RuleSource>>>,
@@ -73,7 +74,7 @@ impl Source {
         self.access_log = self.access_log.take().or(fields.field("access_log", access_log));
         self.internal_api = self.internal_api.take().or(fields.field("internal_api", internal_api));
         self.acme = self.acme.take().or(fields.field("acme", acme::acme));
-        self.store = self.store.take().or(fields.field("store", acme::store));
+        self.store = self.store.take().or(fields.field("store", store::store));
         self.pages = self.pages.take().or(ReadPolicy::<Pages>::policy(&mut fields, "pages"));
         self.read_listeners(&mut fields);
         self.upstreams.extend(fields.field("upstreams", upstream::upstreams).unwrap_or_default());

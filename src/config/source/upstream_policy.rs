@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use super::health::health;
 use crate::config::decode::{Decoder, MappingReader};
-use crate::config::diagnostics::Spanned;
-use crate::config::plan::{Balance, Eject, HashKey, Health, Queue, Secret, Sticky};
+use crate::config::diagnostics::{Report, Spanned};
+use crate::config::plan::{Balance, Eject, HashKey, Health, Queue, Secret, Sticky, TargetHost};
 use crate::config::syntax::{Node, Value, mask_secret};
+use crate::config::values::target::TargetText;
 use crate::config::values::{balance, scalar};
 
 /// Bytes of the shortest secret. A shorter one could be guessed from the cookies.
@@ -59,6 +60,57 @@ impl UpstreamPolicySource {
             queue: fields.field("queue", queue),
             retry_statuses: fields.field("retry_statuses", statuses),
             ..Self::read_in_place(fields, true)
+        }
+    }
+
+    /// Reports a port to check of a target that has none.
+    pub(crate) fn check_ports(&self, targets: &[Spanned<TargetText>], report: &mut Report) {
+        let is_socket = |target: &Spanned<TargetText>| matches!(target.value.host, TargetHost::Unix(_));
+        let has_port =
+            |health: &&Spanned<Health>| health.value.port.is_some() && targets.iter().any(is_socket);
+        if let Some(health) = self.health.as_ref().filter(has_port) {
+            report.error_hint(health.span, "a Unix socket has no port to check", "leave `port` out");
+        }
+    }
+
+    /// Reports keys that mean nothing for the upstream's protocol: raw bytes, or else HTTP.
+    pub(crate) fn check(&self, is_tcp: bool, report: &mut Report) {
+        if let Some(starting) = self.starting.as_ref().filter(|_| is_tcp) {
+            report.error_hint(
+                starting.span,
+                "bytes are passed on here, which get no page",
+                "leave `starting` out",
+            );
+        }
+        if let Some(status) = self.retry_statuses.iter().flatten().next().filter(|_| is_tcp) {
+            report.error_hint(
+                status.span,
+                "bytes are passed on here, which have no status",
+                "leave `retry_statuses` out",
+            );
+        }
+        if let Some(cookie) = self.sticky.as_ref().filter(|_| is_tcp) {
+            report.error_hint(
+                cookie.span,
+                "bytes are passed on here, which have no cookie",
+                "leave `sticky` out",
+            );
+        }
+        let asks = |health: &&Spanned<Health>| is_tcp && health.value.request.is_some();
+        if let Some(health) = self.health.as_ref().filter(asks) {
+            report.error_hint(
+                health.span,
+                "bytes are passed on here, which have no path",
+                "write `health: tcp`",
+            );
+        }
+        let Some(Spanned { value: key, span }) = &self.hash else { return };
+        if is_tcp && !key.is_of_connections() {
+            let message = format!("bytes are passed on here, which have no `{key}`");
+            report.error_hint(*span, message, "write client or sni");
+        }
+        if !is_tcp && *key == HashKey::Sni {
+            report.error_hint(*span, "requests are balanced by their host, not by `sni`", "write host");
         }
     }
 }

@@ -21,6 +21,11 @@ pub(crate) struct TargetText {
 }
 
 impl TargetText {
+    /// Whether both lead to one host and port in one protocol.
+    pub(crate) fn has_address_of(&self, other: &TargetText) -> bool {
+        (self.scheme, &self.host, self.port) == (other.scheme, &other.host, other.port)
+    }
+
     /// The target, with `scheme` if none was written.
     pub(crate) fn with(&self, scheme: Scheme) -> Target {
         Target {

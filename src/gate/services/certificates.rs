@@ -2,9 +2,12 @@
 
 use std::sync::Arc;
 
-use crate::acme::{Ask, Manager};
+use crate::acme::{self, Ask, Manager, Question, Told};
+use crate::config::plan::Plan;
 use crate::generation::Generation;
-use crate::internal_api::control::OrderedCertificate;
+use crate::internal_api::control::{
+    CertificateQuestion, CertificateTold, OrderedAttempt, OrderedCertificate,
+};
 use crate::metrics::Counters;
 use crate::tls::{Issued, Terminator};
 
@@ -33,9 +36,9 @@ impl Services {
         self.certificates.follow(generation.plan.orders.as_ref(), names(generation));
     }
 
-    /// Ends all work.
-    pub(in crate::gate) fn stop(&self) {
-        self.certificates.follow(None, std::iter::empty());
+    /// Ends all work. The future waits for the end.
+    pub(in crate::gate) fn stop(&self) -> impl Future<Output = ()> + use<> {
+        self.certificates.stop()
     }
 
     /// The names for which certificates are ordered.
@@ -47,6 +50,8 @@ impl Services {
             until: view.until.and_then(|until| u64::try_from(until).ok()),
             next: view.next,
             error: view.error,
+            ca: view.ca,
+            attempts: view.history.into_iter().map(attempt).collect(),
         });
         ordered.collect()
     }
@@ -56,10 +61,35 @@ impl Services {
         self.certificates.ask(name, Ask::Renew)
     }
 
+    /// Answers a question about certificates, which may take minutes.
+    pub(in crate::gate) async fn answer(
+        &self,
+        question: CertificateQuestion,
+    ) -> Result<CertificateTold, String> {
+        let question = match question {
+            CertificateQuestion::Check(name) => Question::Check(name),
+            CertificateQuestion::Test(name) => Question::Test(name),
+            CertificateQuestion::Dns(name) => Question::Dns(name),
+            CertificateQuestion::Rollover => Question::Rollover,
+        };
+        let Told { is_well, text } = self.certificates.answer(question).await?;
+        Ok(CertificateTold { is_well, text })
+    }
+
     /// Revokes the certificate of a name, and orders a new one.
     pub(in crate::gate) fn revoke(&self, name: &str) -> Result<(), String> {
         self.certificates.ask(name, Ask::Revoke)
     }
+}
+
+/// The state in the store of a name for which certificates are ordered, as half a sentence. Blocks.
+pub fn stored(plan: &Plan, name: &str) -> Option<String> {
+    plan.orders.as_ref().map(|orders| acme::state_of(orders, name))
+}
+
+fn attempt(attempt: acme::Attempt) -> OrderedAttempt {
+    let acme::Attempt { at, ca, staging, reason } = attempt;
+    OrderedAttempt { at, ca, staging, error: reason }
 }
 
 fn names(generation: &Generation) -> impl Iterator<Item = &str> {

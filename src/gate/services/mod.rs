@@ -7,4 +7,5 @@ mod certificates;
 mod keys;
 
 pub(super) use certificates::Services;
+pub use certificates::stored;
 pub(super) use keys::KeyService;

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
+use crate::config::plan::Plan;
 use crate::generation::Generation;
-use crate::internal_api::control::OrderedCertificate;
+use crate::internal_api::control::{CertificateQuestion, CertificateTold, OrderedCertificate};
 use crate::metrics::Counters;
 use crate::tls::Issued;
 
@@ -28,7 +29,9 @@ impl Services {
 
     pub(in crate::gate) fn follow(&self, _: &Generation) {}
 
-    pub(in crate::gate) fn stop(&self) {}
+    pub(in crate::gate) fn stop(&self) -> impl Future<Output = ()> + use<> {
+        std::future::ready(())
+    }
 
     pub(in crate::gate) fn certificates(&self) -> Vec<OrderedCertificate> {
         Vec::new()
@@ -38,7 +41,17 @@ impl Services {
         Err(format!("no certificate is ordered for {name}"))
     }
 
+    #[expect(clippy::unused_async, reason = "the other services wait here")]
+    pub(in crate::gate) async fn answer(&self, _: CertificateQuestion) -> Result<CertificateTold, String> {
+        Err("no certificates are ordered: this program was built without the feature for it".to_owned())
+    }
+
     pub(in crate::gate) fn revoke(&self, name: &str) -> Result<(), String> {
         Err(format!("no certificate is ordered for {name}"))
     }
+}
+
+/// Nothing is kept.
+pub fn stored(_: &Plan, _: &str) -> Option<String> {
+    None
 }

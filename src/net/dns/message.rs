@@ -209,9 +209,15 @@ impl Message {
 
     /// Whether the name has this text.
     pub fn has_text(&self, name: &str, text: &[u8]) -> bool {
-        self.answers
-            .iter()
-            .any(|record| record.name == name && matches!(&record.data, Data::Text(has) if has == text))
+        self.texts(name).any(|has| has == text)
+    }
+
+    /// The texts of a name.
+    pub fn texts<'m>(&'m self, name: &str) -> impl Iterator<Item = &'m [u8]> {
+        self.answers.iter().filter_map(move |record| match &record.data {
+            Data::Text(text) if record.name == name => Some(&**text),
+            _ => None,
+        })
     }
 
     /// The other name for this one.

@@ -24,7 +24,8 @@ pub(in crate::tls) fn missing(
     let is_ordered = |host: &HostPattern| {
         tls.ordered.as_ref().is_some_and(|ordered| name(host, ordered.wildcards).is_some())
     };
-    let mut found = uncovered(rules, certificates);
+    // Where certificates are ordered, hosts that are to have none are meant so.
+    let mut found = uncovered(rules, certificates, tls.ordered.is_some());
     found.retain(|(host, _)| !is_ordered(host));
     let (_, origin) = found.first()?;
     let names: Vec<String> = found.iter().take(SHOWN).map(|(host, _)| host.to_string()).collect();
@@ -42,7 +43,7 @@ pub(in crate::tls) fn wanted(
     certificates: &Certificates,
     ordered: &OrderedHosts,
 ) -> HashSet<Box<str>> {
-    let hosts = uncovered(rules, certificates).into_iter();
+    let hosts = uncovered(rules, certificates, true).into_iter();
     let mut names: HashSet<Box<str>> =
         hosts.filter_map(|(host, _)| name(host, ordered.wildcards).map(String::into_boxed_str)).collect();
     let wildcards: HashSet<Box<str>> =
@@ -64,8 +65,12 @@ fn name(host: &HostPattern, wildcards: bool) -> Option<String> {
 }
 
 /// Hosts of rules that no certificate has, each with the first rule that names it. Addresses are left out, because
-/// clients do not ask for them by name.
-fn uncovered<'r>(rules: &'r [Rule], certificates: &Certificates) -> Vec<(&'r HostPattern, &'r Origin)> {
+/// clients do not ask for them by name. With `to_order`, those of rules with `acme: false` are left out too.
+fn uncovered<'r>(
+    rules: &'r [Rule],
+    certificates: &Certificates,
+    to_order: bool,
+) -> Vec<(&'r HostPattern, &'r Origin)> {
     let mut needless: HashSet<&HostPattern> = HashSet::new();
     let mut seen: HashSet<&HostPattern> = HashSet::new();
     let mut found: Vec<(&HostPattern, &Origin)> = Vec::new();
@@ -78,7 +83,7 @@ fn uncovered<'r>(rules: &'r [Rule], certificates: &Certificates) -> Vec<(&'r Hos
             }
             needless.extend(&rule.hosts);
         }
-        if let Action::Pass(_) | Action::Drop = rule.action {
+        if matches!(rule.action, Action::Pass(_) | Action::Drop) || to_order && !rule.acme {
             continue;
         }
         let lacking = rule.hosts.iter().filter(|host| {

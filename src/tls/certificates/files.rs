@@ -79,7 +79,7 @@ pub(super) fn find(path: &Path) -> Result<Found, ProblemText> {
 pub(super) fn is_empty_store(tls: &ListenerTls, source: &CertificateSource) -> bool {
     match (&source.files, &tls.ordered) {
         (CertificateFiles::Path(path), Some(ordered)) => {
-            path == &*ordered.store && barrier(path).is_none() && find(path).is_err()
+            Some(&**path) == ordered.store.as_deref() && barrier(path).is_none() && find(path).is_err()
         }
         _ => false,
     }

@@ -71,7 +71,7 @@ impl Issued {
     /// # Errors
     /// Half a sentence about the certificate. Then the one until now is served.
     pub fn serve(&self, name: &str, chain: &[u8], key: &[u8], now: i64) -> Result<Validity, String> {
-        let checked = Arc::new(check(name, chain, key, now)?);
+        let checked = Arc::new(check(name, chain, key, now)?.not_early(now)?);
         let validity = checked.validity;
         self.certificates.rcu(|before| {
             let mut all = HashMap::clone(before);
@@ -81,12 +81,12 @@ impl Issued {
         Ok(validity)
     }
 
-    /// Whether a chain and its key could be served, as [`Issued::serve`] would. Serves nothing.
+    /// Whether a chain and its key could be served, as [`Issued::serve`] would. Serves nothing. Returns its validity.
     ///
     /// # Errors
     /// As [`Issued::serve`].
-    pub fn check(name: &str, chain: &[u8], key: &[u8], now: i64) -> Result<(), String> {
-        check(name, chain, key, now).map(drop)
+    pub fn check(name: &str, chain: &[u8], key: &[u8], now: i64) -> Result<Validity, String> {
+        Ok(check(name, chain, key, now)?.not_early(now)?.validity)
     }
 
     /// The validity of the certificate for `name`. `None` if there is none.
@@ -105,7 +105,8 @@ impl Issued {
     }
 
     /// Serves these certificates, each a name, a chain and a key as in [`Issued::serve`]. With `alone`, it forgets all
-    /// others. Returns the names of those that cannot be served, with the reasons.
+    /// others. One that is not valid yet was issued, so the clock is wrong, and it is served. Returns the names of those that
+    /// cannot be served, with the reasons.
     pub fn serve_all(
         &self,
         found: &[(&str, Vec<u8>, Vec<u8>)],
@@ -199,6 +200,22 @@ impl Issued {
     }
 }
 
+impl Certificate {
+    fn not_early(self, now: i64) -> Result<Self, String> {
+        match self.validity.not_before > now {
+            true => Err("the certificate is not valid yet: is the clock of this machine right?".to_owned()),
+            false => Ok(self),
+        }
+    }
+}
+
+/// The life of a certificate in PEM. `None` if it is none.
+pub fn life(chain: &[u8]) -> Option<Validity> {
+    let own = CertificateDer::pem_slice_iter(chain).next()?.ok()?;
+    let own = x509::read(&own)?;
+    Some(Validity { not_before: own.not_before, not_after: own.not_after })
+}
+
 fn check(name: &str, chain: &[u8], key: &[u8], now: i64) -> Result<Certificate, String> {
     let chain: Vec<CertificateDer<'static>> = CertificateDer::pem_slice_iter(chain)
         .collect::<Result<_, _>>()
@@ -210,9 +227,6 @@ fn check(name: &str, chain: &[u8], key: &[u8], now: i64) -> Result<Certificate, 
     let validity = Validity { not_before: own.not_before, not_after: own.not_after };
     if validity.not_after <= now {
         return Err("the certificate has expired".to_owned());
-    }
-    if validity.not_before > now {
-        return Err("the certificate is not valid yet: is the clock of this machine right?".to_owned());
     }
     let serial = own.serial;
     let identity = own.authority_key.map(|authority_key| Identity { authority_key, serial });

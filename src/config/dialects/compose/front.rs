@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::conflicts;
 use super::foreign;
@@ -17,7 +18,7 @@ use crate::config::described::DescribedGate;
 use crate::config::diagnostics::{Report, Span, Spanned};
 use crate::config::dialects::file::ConfigFile;
 use crate::config::inputs::Inputs;
-use crate::config::plan::{AccessLog, AccessLogFormat, AccessLogTo};
+use crate::config::plan::{AccessLog, AccessLogFormat, AccessLogTo, StorePlace};
 use crate::config::source::{AcmeSource, AuthoritySource, Source};
 use crate::config::values::environment::{self, Variable};
 use crate::config::values::{ValueError, access_log, authority, target};
@@ -109,7 +110,7 @@ fn https(reader: &mut Reader<'_>, source: &mut Source, span: Span) -> Https {
     let certificates = join(Path::new(""), dir.as_ref().map_or(CERTIFICATES, |dir| dir.value.trim()));
     if enabled && source.acme.is_none() {
         source.acme = orders(reader, span).map(|value| Spanned { value, span });
-        let store = || Spanned { value: certificates.clone(), span };
+        let store = || Spanned { value: StorePlace::Folder(certificates.clone()), span };
         source.store = source.store.take().or_else(|| source.acme.as_ref().map(|_| store()));
     }
     Https {
@@ -123,10 +124,15 @@ fn https(reader: &mut Reader<'_>, source: &mut Source, span: Span) -> Https {
 /// How the environment wants certificates to be ordered. `None` without `*_ACME_EMAIL`.
 fn orders(reader: &mut Reader<'_>, span: Span) -> Option<AcmeSource> {
     let email = parsed(reader, "ACME_EMAIL", authority::email)?;
-    let directory = parsed(reader, "ACME_CA", authority::directory);
-    let ca = directory.map(AuthoritySource::new);
+    let directories = parsed(reader, "ACME_CA", directories).unwrap_or_default();
+    let cas = directories.into_iter().map(|directory| AuthoritySource::new(span, directory)).collect();
     let staging = flag(reader, "ACME_STAGING").then_some(span);
-    Some(AcmeSource { email: Some(email), ca, staging, ..AcmeSource::default() })
+    Some(AcmeSource { email: Some(email), cas, staging, ..AcmeSource::default() })
+}
+
+/// One or many authorities, with commas between.
+fn directories(text: &str) -> Result<Vec<Result<usize, Arc<str>>>, ValueError> {
+    text.split(',').map(|one| authority::directory(one.trim())).collect()
 }
 
 /// A variable that says yes or no.

@@ -91,7 +91,7 @@ impl List<'_> {
                     let class = if is_exact { Class::Redirect } else { Class::WildcardRedirect };
                     let redirect = Redirect { to: Location::new(Template::literal(&to)), status: 301 };
                     let rank = (class, 0, Reverse(0), Wants::Nothing);
-                    rules.push((rank, redirecting(from, ActionSource::Redirect(redirect))));
+                    rules.push((rank, redirecting(from, route.rule.acme, ActionSource::Redirect(redirect))));
                 }
             }
         }
@@ -260,10 +260,11 @@ fn refusing(rule: &RuleSource) -> RuleSource {
 }
 
 /// The rule of a redirected host.
-fn redirecting(from: &Spanned<HostPattern>, action: ActionSource) -> RuleSource {
+fn redirecting(from: &Spanned<HostPattern>, acme: bool, action: ActionSource) -> RuleSource {
     RuleSource {
         hosts: vec![from.value.clone()],
         path_prefix: Some("/".into()),
+        acme,
         action: Some(action),
         ..RuleSource::at(from.span)
     }

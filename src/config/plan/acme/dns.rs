@@ -58,6 +58,8 @@ pub enum DnsProvider {
         /// The zone. None: the server is asked.
         zone: Option<Arc<str>>,
     },
+    /// None: a person has written the record, which stays (dns-persist-01).
+    Static,
     /// Cloudflare.
     Cloudflare {
         /// The URL of its API.

@@ -3,8 +3,10 @@
 mod orders;
 
 mod dns;
+mod store;
 
 pub use dns::{CLOUDFLARE, DnsChallenge, DnsProvider, SignatureAlgorithm};
 pub use orders::{
-    AUTHORITIES, CertificateAuthority, ChallengeKind, ExternalAccount, Orders, STORE, WhileWaiting,
+    AUTHORITIES, CertificateAuthority, ChallengeKind, CheckAt, ExternalAccount, Orders, WhileWaiting,
 };
+pub use store::{Bucket, LEASE, REGION, STORE, StorePlace};

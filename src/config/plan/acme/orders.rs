@@ -1,29 +1,49 @@
 //! Certificates that are ordered from a certificate authority.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::dns::DnsChallenge;
+use super::store::StorePlace;
 use crate::config::keys::Secret;
-
-/// The folder of certificates and keys, if no other is named.
-pub const STORE: &str = "/var/lib/smolgate";
 
 /// How certificates are ordered, and where they are kept.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Orders {
     /// The address that the authority may write to.
     pub email: Option<Arc<str>>,
-    /// The authority.
-    pub ca: CertificateAuthority,
+    /// The authorities, best first. At least one.
+    pub cas: Vec<CertificateAuthority>,
     /// The challenges, best first. At least one.
     pub challenges: Vec<ChallengeKind>,
     /// The way to answer challenges by DNS, which wildcards need.
     pub dns: Option<DnsChallenge>,
     /// The certificate of a name that waits for its first one.
     pub while_waiting: WhileWaiting,
-    /// The folder in which everything is kept.
-    pub store: PathBuf,
+    /// Whether an order waits if a look at the name finds a reason why the authority would refuse it.
+    pub self_check: bool,
+    /// Where that look is directed.
+    pub self_check_at: CheckAt,
+    /// The place in which everything is kept.
+    pub store: StorePlace,
+}
+
+/// Where a name is looked at, as authorities look.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CheckAt {
+    /// The resolvers to ask. Those of the system if there are none.
+    pub resolvers: Vec<SocketAddr>,
+    /// The port of requests in the clear.
+    pub http_port: u16,
+    /// The port of TLS.
+    pub https_port: u16,
+}
+
+impl Default for CheckAt {
+    fn default() -> Self {
+        Self { resolvers: Vec::new(), http_port: 80, https_port: 443 }
+    }
 }
 
 /// A certificate authority that speaks ACME (RFC 8555).
@@ -105,7 +125,21 @@ pub const AUTHORITIES: [(&str, &str, Option<&str>); 3] = [
     ),
 ];
 
+impl Orders {
+    /// Whether one of the authorities issues certificates for public names only.
+    pub fn is_public(&self) -> bool {
+        self.cas.iter().any(CertificateAuthority::is_public)
+    }
+}
+
 impl CertificateAuthority {
+    /// The name in a configuration, or the host and port of its directory.
+    pub fn name(&self) -> String {
+        let is_it = |url: &str| url == &*self.directory;
+        let known = AUTHORITIES.iter().find(|(_, url, _)| is_it(url));
+        known.map_or_else(|| self.folder(), |(name, ..)| (*name).to_owned())
+    }
+
     /// Whether it is one of [`AUTHORITIES`], which issue certificates for public names only.
     pub fn is_public(&self) -> bool {
         let is_it = |url: &str| url == &*self.directory;

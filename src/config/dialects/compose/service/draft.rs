@@ -61,8 +61,10 @@ pub(super) fn read(
     }
     let clear = values.parsed(Key::PortHttp, ports::port).filter(|_| passthrough);
     let mut rule = keys.read(values.reader, place);
-    if let Some(ActionSource::Proxy(proxy)) = &rule.action {
-        targets::check_ca(values.reader, &proxy.upstream);
+    match &rule.action {
+        Some(ActionSource::Proxy(proxy)) => targets::check(values.reader, &proxy.upstream, false),
+        Some(ActionSource::Pass(pass)) => targets::check(values.reader, &pass.upstream, true),
+        _ => {}
     }
     let destination = rule.action.take().filter(|_| is_known).and_then(|action| destination(action, clear));
     let shared = merged.shared();

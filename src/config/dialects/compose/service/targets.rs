@@ -116,10 +116,12 @@ fn check_tls(values: &mut Values<'_, '_>, is_tls: bool) {
     }
 }
 
-/// Reports a file of authorities that holds none. Without this check it would keep the gate from starting, and
-/// with it every other service from being served.
-pub(super) fn check_ca(reader: &mut Reader<'_>, upstream: &UpstreamUse) {
+/// Reports keys that mean nothing for the target, and a file of authorities that holds none. Found later, these errors
+/// would keep the gate from starting, and with it every other service from being served.
+pub(super) fn check(reader: &mut Reader<'_>, upstream: &UpstreamUse, is_passed_on: bool) {
     let UpstreamUse::Inline(inline) = upstream else { return };
+    inline.policy.check_ports(&inline.targets, reader.report);
+    inline.policy.check(is_passed_on, reader.report);
     let Some(tls) = &inline.tls else { return };
     let Some(ca) = &tls.value.ca else { return };
     let (why, hint) = match reader.inputs.read(ca) {

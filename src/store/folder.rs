@@ -1,10 +1,11 @@
-//! Reads and writes of the folder.
+//! A folder of this gate.
 
 use std::fs::{self, DirBuilder, File};
 use std::io::{self, ErrorKind};
 use std::os::unix::fs::{DirBuilderExt, symlink};
 use std::path::{Path, PathBuf};
 
+use super::certificate::{StoredCertificate, file_name};
 use crate::files;
 
 /// Bytes of the largest file. A chain has some kilobytes.
@@ -15,53 +16,43 @@ const KEPT: u64 = 3;
 
 /// The files of one CA in the folder. Nothing is touched before a call.
 #[derive(Clone, Debug)]
-pub struct Store {
+pub(super) struct Folder {
     path: PathBuf,
     /// The folder of the CA in it.
     folder: PathBuf,
 }
 
-/// The right to write. It ends when dropped, or with the process.
-#[derive(Debug)]
-pub struct Lock(#[expect(dead_code, reason = "the lock ends when the file is closed")] File);
-
-/// A certificate with its key, both PEM.
-pub struct StoredCertificate {
-    /// The chain. Its own certificate is the first.
-    pub chain: Vec<u8>,
-    /// The private key.
-    pub key: Vec<u8>,
-}
-
-impl Store {
+impl Folder {
     /// The files of the CA with that name in the folder `path`.
-    pub fn new(path: &Path, ca: &str) -> Self {
+    pub(super) fn new(path: &Path, ca: &str) -> Self {
         Self { path: path.to_owned(), folder: path.join(ca) }
-    }
-
-    /// The folder, as it was configured.
-    pub fn path(&self) -> &Path {
-        &self.path
     }
 
     /// Makes the folders and takes the lock. Only its holder may write.
     ///
     /// # Errors
     /// The folder cannot be written to, or another process holds the lock: `WouldBlock`.
-    pub fn lock(&self) -> io::Result<Lock> {
+    pub(super) fn lock(&self) -> io::Result<File> {
         make_folder(&self.path)?;
         let lock = files::hold(&self.path.join("lock"))?;
-        for folder in ["live", "archive", "attempts", "pending"] {
-            make_folder(&self.folder.join(folder))?;
-        }
-        Ok(Lock(lock))
+        self.prepare()?;
+        Ok(lock)
+    }
+
+    /// Makes the folders of this CA. The lock is held, maybe for another CA.
+    ///
+    /// # Errors
+    /// A folder cannot be made.
+    pub(super) fn prepare(&self) -> io::Result<()> {
+        let folders = ["live", "archive", "attempts", "pending"];
+        folders.into_iter().try_for_each(|folder| make_folder(&self.folder.join(folder)))
     }
 
     /// A file in the folder of the CA. `None` if it is not there.
     ///
     /// # Errors
     /// The file cannot be read.
-    pub fn read(&self, file: &str) -> io::Result<Option<Vec<u8>>> {
+    pub(super) fn read(&self, file: &str) -> io::Result<Option<Vec<u8>>> {
         absent_is_none(files::read(&self.folder.join(file), FILE_BYTES_MAX))
     }
 
@@ -69,7 +60,7 @@ impl Store {
     ///
     /// # Errors
     /// The file cannot be written. Then the old one is as it was.
-    pub fn write(&self, _: &Lock, file: &str, bytes: &[u8]) -> io::Result<()> {
+    pub(super) fn write(&self, file: &str, bytes: &[u8]) -> io::Result<()> {
         files::replace_private(&self.folder.join(file), bytes)
     }
 
@@ -77,7 +68,7 @@ impl Store {
     ///
     /// # Errors
     /// The file cannot be removed.
-    pub fn remove(&self, _: &Lock, file: &str) -> io::Result<()> {
+    pub(super) fn remove(&self, file: &str) -> io::Result<()> {
         absent_is_none(fs::remove_file(self.folder.join(file))).map(drop)
     }
 
@@ -85,7 +76,7 @@ impl Store {
     ///
     /// # Errors
     /// The files cannot be read.
-    pub fn certificate(&self, name: &str) -> io::Result<Option<StoredCertificate>> {
+    pub(super) fn certificate(&self, name: &str) -> io::Result<Option<StoredCertificate>> {
         let live = self.folder.join("live").join(file_name(name));
         let read = |file: &str| absent_is_none(files::read(&live.join(file), FILE_BYTES_MAX));
         let (Some(chain), Some(key)) = (read("fullchain.pem")?, read("privkey.pem")?) else {
@@ -98,7 +89,7 @@ impl Store {
     ///
     /// # Errors
     /// A file cannot be written. Then the certificate until now is still the one of the name.
-    pub fn keep_certificate(&self, _: &Lock, name: &str, new: &StoredCertificate) -> io::Result<()> {
+    pub(super) fn keep_certificate(&self, name: &str, new: &StoredCertificate) -> io::Result<()> {
         let name = file_name(name);
         let archive = self.folder.join("archive").join(&name);
         make_folder(&archive)?;
@@ -121,11 +112,6 @@ impl Store {
         }
         Ok(())
     }
-}
-
-/// The name of the files for a name. A star means something to shells and to other programs.
-pub fn file_name(name: &str) -> String {
-    name.replace('*', "_wildcard")
 }
 
 /// The folders that have numbers for names.
@@ -163,11 +149,11 @@ mod tests {
     #[test]
     fn a_certificate_replaces_the_one_before_and_few_are_kept() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::new(&dir.path().join("deep/store"), "ca");
+        let store = Folder::new(&dir.path().join("deep/store"), "ca");
         assert!(store.certificate("a.test").unwrap().is_none());
-        let lock = store.lock().unwrap();
+        let _lock = store.lock().unwrap();
         for number in 1..=5 {
-            store.keep_certificate(&lock, "a.test", &certificate(&number.to_string())).unwrap();
+            store.keep_certificate("a.test", &certificate(&number.to_string())).unwrap();
             let found = store.certificate("a.test").unwrap().unwrap();
             assert_eq!((found.chain, found.key), (number.to_string().into(), format!("{number} key").into()));
         }
@@ -179,9 +165,9 @@ mod tests {
     #[test]
     fn a_wildcard_has_no_star_in_its_files() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::new(dir.path(), "ca");
-        let lock = store.lock().unwrap();
-        store.keep_certificate(&lock, "*.a.test", &certificate("1")).unwrap();
+        let store = Folder::new(dir.path(), "ca");
+        let _lock = store.lock().unwrap();
+        store.keep_certificate("*.a.test", &certificate("1")).unwrap();
         assert!(dir.path().join("ca/live/_wildcard.a.test/fullchain.pem").exists());
         assert_eq!(store.certificate("*.a.test").unwrap().unwrap().chain, b"1");
         assert!(store.certificate("a.test").unwrap().is_none());
@@ -190,29 +176,29 @@ mod tests {
     #[test]
     fn only_this_user_may_read_and_one_process_may_write() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::new(&dir.path().join("store"), "ca");
-        let lock = store.lock().unwrap();
-        store.write(&lock, "account-key", b"secret").unwrap();
+        let store = Folder::new(&dir.path().join("store"), "ca");
+        let _lock = store.lock().unwrap();
+        store.write("account-key", b"secret").unwrap();
         let mode = |path: &str| dir.path().join(path).metadata().unwrap().permissions().mode() & 0o777;
         assert_eq!((mode("store"), mode("store/ca/account-key"), mode("store/lock")), (0o700, 0o600, 0o600));
         assert_eq!(store.lock().unwrap_err().kind(), ErrorKind::WouldBlock);
-        drop(lock);
-        let lock = store.lock().unwrap();
+        drop(_lock);
+        let _lock = store.lock().unwrap();
         assert_eq!(store.read("account-key").unwrap().as_deref(), Some(&b"secret"[..]));
-        store.remove(&lock, "account-key").unwrap();
-        store.remove(&lock, "account-key").unwrap();
+        store.remove("account-key").unwrap();
+        store.remove("account-key").unwrap();
         assert_eq!(store.read("account-key").unwrap(), None);
     }
 
     #[test]
     fn a_write_that_fails_leaves_the_file_as_it_was() {
         let dir = tempfile::tempdir().unwrap();
-        let store = Store::new(dir.path(), "ca");
-        let lock = store.lock().unwrap();
-        store.write(&lock, "attempts/a.json", b"old").unwrap();
+        let store = Folder::new(dir.path(), "ca");
+        let _lock = store.lock().unwrap();
+        store.write("attempts/a.json", b"old").unwrap();
         // A folder in the way of the new file.
         fs::create_dir(dir.path().join("ca/attempts/.a.json.new")).unwrap();
-        assert!(store.write(&lock, "attempts/a.json", b"new").is_err());
+        assert!(store.write("attempts/a.json", b"new").is_err());
         assert_eq!(store.read("attempts/a.json").unwrap().as_deref(), Some(&b"old"[..]));
     }
 }

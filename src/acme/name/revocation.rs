@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
 
-use super::attempts::Record;
-use super::context::Context;
-use super::failure::Failure;
-use super::protocol::base64;
+use crate::acme::attempts::Record;
+use crate::acme::context::Context;
+use crate::acme::failure::Failure;
+use crate::acme::protocol::base64;
 
 /// Revokes the certificate that is served. It is served until there is another, because few clients ask whether a
 /// certificate was revoked, and all of them miss one.

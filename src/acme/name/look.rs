@@ -2,10 +2,10 @@
 
 use std::sync::Arc;
 
-use super::attempts::Record;
-use super::context::Context;
-use super::failure::Failure;
-use super::protocol::ari::Window;
+use crate::acme::attempts::Record;
+use crate::acme::context::Context;
+use crate::acme::failure::Failure;
+use crate::acme::protocol::ari::Window;
 
 /// Asks for the window of the certificate `id`, if it is time to. A window that is kept stays if the CA does not answer.
 pub(super) async fn look(context: &Context, name: &Arc<str>, id: &str, record: &mut Record, now: u64) {

@@ -4,8 +4,8 @@ use std::process::ExitCode;
 
 use clap_complete::Shell;
 
-use super::arguments::command;
-use super::output;
+use crate::cli::arguments::command;
+use crate::cli::output;
 
 /// Prints a completion script for `shell`.
 pub fn completion(shell: Shell) -> ExitCode {

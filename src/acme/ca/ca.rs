@@ -7,13 +7,14 @@ use std::time::{Duration, SystemTime};
 use serde_json::{Value, json};
 use smol::lock::Semaphore;
 
-use super::failure::{Failure, FaultOf};
-use super::protocol::ari::Window;
-use super::protocol::base64;
-use super::protocol::jws::{AccountKey, Signer};
-use super::protocol::messages::{self, DirectoryUrls};
-use super::protocol::problem::Problem;
-use crate::config::plan::Orders;
+use super::clock::Clock;
+use crate::acme::failure::{Failure, FaultOf};
+use crate::acme::protocol::ari::Window;
+use crate::acme::protocol::base64;
+use crate::acme::protocol::jws::{AccountKey, Signer};
+use crate::acme::protocol::messages::{self, DirectoryUrls};
+use crate::acme::protocol::problem::Problem;
+use crate::config::plan::{CertificateAuthority, Orders};
 use crate::http::Method;
 use crate::net::{Answer, Client, Request, Url};
 
@@ -27,36 +28,50 @@ const NONCES_KEPT: usize = 32;
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(8 * 24 * 60 * 60);
 
 /// A CA.
-pub(super) struct Ca {
+pub(in crate::acme) struct Ca {
     client: Client,
     directory: String,
-    orders: Arc<Orders>,
-    key: AccountKey,
+    pub(super) orders: Arc<Orders>,
+    /// The index of the CA in `orders`.
+    index: usize,
+    pub(super) key: Mutex<Arc<AccountKey>>,
+    /// A key that the account may have instead, because a change of the key was cut off.
+    pub(super) candidate: Mutex<Option<Arc<AccountKey>>>,
+    pub(super) clock: Mutex<Option<Clock>>,
     /// The addresses, once they are known.
     directory_urls: smol::lock::Mutex<Option<Arc<DirectoryUrls>>>,
     /// The account, once it is known. Locked while they are asked for, so that a CA in trouble
     /// gets one request at a time.
-    session: smol::lock::Mutex<Option<Arc<Session>>>,
-    nonces: Mutex<HashSet<String>>,
+    pub(super) session: smol::lock::Mutex<Option<Arc<Session>>>,
+    pub(super) nonces: Mutex<HashSet<String>>,
     requests: Semaphore,
 }
 
 /// The facts that requests need.
-pub(super) struct Session {
-    pub(super) directory: Arc<DirectoryUrls>,
+pub(in crate::acme) struct Session {
+    pub(in crate::acme) directory: Arc<DirectoryUrls>,
     /// The URL of the account.
-    account: String,
+    pub(in crate::acme) account: String,
 }
 
 impl Ca {
     /// The CA with this directory, which is that of `orders` or its test system.
-    pub(super) fn new(client: Client, orders: Arc<Orders>, directory: &str, key: AccountKey) -> Self {
+    pub(in crate::acme) fn new(
+        client: Client,
+        (orders, index): (Arc<Orders>, usize),
+        directory: &str,
+        key: AccountKey,
+        candidate: Option<AccountKey>,
+    ) -> Self {
         Self {
             client,
             directory: directory.to_owned(),
             directory_urls: smol::lock::Mutex::new(None),
             orders,
-            key,
+            index,
+            key: Mutex::new(Arc::new(key)),
+            candidate: Mutex::new(candidate.map(Arc::new)),
+            clock: Mutex::default(),
             session: smol::lock::Mutex::new(None),
             nonces: Mutex::default(),
             requests: Semaphore::new(REQUESTS_MAX),
@@ -64,12 +79,20 @@ impl Ca {
     }
 
     /// The answer to a challenge with this token.
-    pub(super) fn key_authorization(&self, token: &str) -> String {
-        self.key.key_authorization(token)
+    pub(in crate::acme) fn key_authorization(&self, token: &str) -> String {
+        self.key().key_authorization(token)
+    }
+
+    pub(super) fn key(&self) -> Arc<AccountKey> {
+        self.key.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    pub(super) fn authority(&self) -> &CertificateAuthority {
+        &self.orders.cas[self.index]
     }
 
     /// The directory and the account. The account is made if there is none.
-    pub(super) async fn session(&self) -> Result<Arc<Session>, Failure> {
+    pub(in crate::acme) async fn session(&self) -> Result<Arc<Session>, Failure> {
         let mut session = self.session.lock().await;
         if let Some(session) = &*session {
             return Ok(session.clone());
@@ -81,7 +104,7 @@ impl Ca {
         Ok(made)
     }
 
-    async fn directory(&self) -> Result<Arc<DirectoryUrls>, Failure> {
+    pub(in crate::acme) async fn directory(&self) -> Result<Arc<DirectoryUrls>, Failure> {
         let mut known = self.directory_urls.lock().await;
         if let Some(known) = &*known {
             return Ok(known.clone());
@@ -92,7 +115,7 @@ impl Ca {
         }
         let read: DirectoryUrls = messages::read(&answer.body, "directory").map_err(Failure::of_ca)?;
         if let Some(profile) =
-            self.orders.ca.profile.as_deref().filter(|&one| !read.meta.profiles.contains_key(one))
+            self.authority().profile.as_deref().filter(|&one| !read.meta.profiles.contains_key(one))
         {
             let offered: Vec<&str> = read.meta.profiles.keys().map(|one| &**one).collect();
             let offered = if offered.is_empty() { "none".to_owned() } else { offered.join(", ") };
@@ -102,12 +125,12 @@ impl Ca {
     }
 
     /// The profile that orders ask for, if the CA has it.
-    pub(super) fn profile(&self, directory: &DirectoryUrls) -> Option<&str> {
-        self.orders.ca.profile.as_deref().filter(|&profile| directory.meta.profiles.contains_key(profile))
+    pub(in crate::acme) fn profile(&self, directory: &DirectoryUrls) -> Option<&str> {
+        self.authority().profile.as_deref().filter(|&profile| directory.meta.profiles.contains_key(profile))
     }
 
     /// The window in which the CA wants a certificate to be renewed. `None` if it tells no windows.
-    pub(super) async fn window(&self, id: &str, now: u64) -> Result<Option<Window>, Failure> {
+    pub(in crate::acme) async fn window(&self, id: &str, now: u64) -> Result<Option<Window>, Failure> {
         let directory = self.directory().await?;
         let Some(base) = &directory.renewal_info else { return Ok(None) };
         // The request is not signed (RFC 9773, section 4.1).
@@ -118,47 +141,9 @@ impl Ca {
         Window::read(id, &answer.body, now, retry_after(&answer)).map(Some).map_err(Failure::of_ca)
     }
 
-    /// The URL of the account of our key. An account that exists is found, so that none is made twice.
-    async fn account(&self, directory: &DirectoryUrls) -> Result<String, Failure> {
-        let find = json!({ "onlyReturnExisting": true });
-        let found = self.signed(directory, &Signer::Key, &directory.new_account, Some(&find)).await?;
-        let answer = match found.status {
-            200 | 201 => found,
-            _ if Problem::read(found.status, &found.body).is_unknown_account() => {
-                self.register(directory).await?
-            }
-            _ => return Err(failure(&found, FaultOf::Ca)),
-        };
-        let account = answer.field("location").map(str::to_owned);
-        account.ok_or_else(|| Failure::of_ca("the CA did not say the URL of the account"))
-    }
-
-    async fn register(&self, directory: &DirectoryUrls) -> Result<Answer, Failure> {
-        let mut wish = json!({ "termsOfServiceAgreed": true });
-        if let Some(email) = &self.orders.email {
-            wish["contact"] = json!([format!("mailto:{email}")]);
-        }
-        match &self.orders.ca.external_account {
-            Some(external) => {
-                let secret = base64::decode_url(&external.hmac.0).unwrap_or_default();
-                wish["externalAccountBinding"] =
-                    self.key.external_binding(&external.kid, &secret, &directory.new_account);
-            }
-            None if directory.meta.external_account_required => {
-                return Err(Failure::of_ca("this CA wants `eab`: a key that it gives to its customers"));
-            }
-            None => {}
-        }
-        let answer = self.signed(directory, &Signer::Key, &directory.new_account, Some(&wish)).await?;
-        match answer.status {
-            200 | 201 => Ok(answer),
-            _ => Err(failure(&answer, FaultOf::Ca)),
-        }
-    }
-
     /// A request of the account that has to succeed. `None` as payload makes a POST-as-GET. A refusal is `of` this
     /// side's fault, if it is not the CA's.
-    pub(super) async fn post(
+    pub(in crate::acme) async fn post(
         &self,
         session: &Session,
         url: &str,
@@ -179,7 +164,7 @@ impl Ca {
     }
 
     /// Revokes a certificate. One that was revoked before is fine.
-    pub(super) async fn revoke(&self, session: &Session, certificate: &[u8]) -> Result<(), Failure> {
+    pub(in crate::acme) async fn revoke(&self, session: &Session, certificate: &[u8]) -> Result<(), Failure> {
         let url = session.directory.revoke_cert.as_deref();
         let url = url.ok_or_else(|| Failure::of_ca("this CA revokes no certificates"))?;
         let payload = json!({ "certificate": base64::url(certificate) });
@@ -191,7 +176,7 @@ impl Ca {
     }
 
     /// Sends a signed request, and sends it again while the CA refuses the nonce.
-    async fn signed(
+    pub(super) async fn signed(
         &self,
         directory: &DirectoryUrls,
         signer: &Signer<'_>,
@@ -200,7 +185,7 @@ impl Ca {
     ) -> Result<Answer, Failure> {
         for _ in 0..NONCES_MAX {
             let nonce = self.nonce(directory).await?;
-            let body = self.key.request(signer, &nonce, url, payload);
+            let body = self.key().request(signer, &nonce, url, payload);
             let body = body.map_err(|_| Failure::new(FaultOf::Gate, "the account key cannot sign"))?;
             let answer = self.send(Method::Post, url, Some(body.as_bytes())).await?;
             self.keep_nonce(&answer);
@@ -215,6 +200,10 @@ impl Ca {
         if let Some(nonce) = self.take_nonce() {
             return Ok(nonce);
         }
+        self.new_nonce(directory).await
+    }
+
+    pub(super) async fn new_nonce(&self, directory: &DirectoryUrls) -> Result<String, Failure> {
         let answer = self.send(Method::Head, &directory.new_nonce, None).await?;
         answer
             .field("replay-nonce")
@@ -241,7 +230,10 @@ impl Ca {
         let parsed = Url::parse(url).map_err(|why| Failure::of_ca(format!("a URL of the CA {why}")))?;
         let body = body.map(|body| ("application/jose+json", body));
         let sent = self.client.send(Request { method, url: &parsed, fields: &[], body }).await;
-        sent.map_err(|error| Failure::of_ca(format!("{} does not answer: {error}", parsed.authority())))
+        let answer =
+            sent.map_err(|error| Failure::of_ca(format!("{} does not answer: {error}", parsed.authority())))?;
+        self.note_clock(&answer);
+        Ok(answer)
     }
 }
 
@@ -252,25 +244,27 @@ fn sound_nonce(nonce: &str) -> Option<String> {
 }
 
 /// The failure in a response that is no success.
-fn failure(answer: &Answer, of: FaultOf) -> Failure {
+pub(super) fn failure(answer: &Answer, of: FaultOf) -> Failure {
     let problem = Problem::read(answer.status, &answer.body);
     let of = if problem.is_of_the_ca(answer.status) { FaultOf::Ca } else { of };
     Failure {
         retry_after: retry_after(answer),
         is_rate_limit: problem.is_rate_limit() || answer.status == 429,
+        is_of_this_ca: problem.is_of_this_ca() || answer.status == 429,
         ..Failure::new(of, problem.text())
     }
 }
 
 /// The failure of an order, an authorization or a challenge that the CA has given up.
-pub(super) fn given_up(problem: Option<&Problem>, what: &str) -> Failure {
+pub(in crate::acme) fn given_up(problem: Option<&Problem>, what: &str) -> Failure {
     let Some(problem) = problem else { return Failure::of_name(format!("the CA gave the {what} up")) };
     let of = if problem.is_of_the_ca(0) { FaultOf::Ca } else { FaultOf::Name };
-    Failure { is_rate_limit: problem.is_rate_limit(), ..Failure::new(of, problem.text()) }
+    let (is_rate_limit, is_of_this_ca) = (problem.is_rate_limit(), problem.is_of_this_ca());
+    Failure { is_rate_limit, is_of_this_ca, ..Failure::new(of, problem.text()) }
 }
 
 /// `Retry-After`, in seconds or as a date (RFC 9110, section 10.2.3).
-pub(super) fn retry_after(answer: &Answer) -> Option<Duration> {
+pub(in crate::acme) fn retry_after(answer: &Answer) -> Option<Duration> {
     let value = answer.field("retry-after")?.trim();
     let seconds = value.parse().ok().map(Duration::from_secs);
     let until = || httpdate::parse_http_date(value).ok()?.duration_since(SystemTime::now()).ok();

@@ -1,0 +1,8 @@
+//! A CA, and the account there.
+
+mod account;
+mod clock;
+
+mod ca;
+
+pub(in crate::acme) use ca::{Ca, Session, given_up, retry_after};

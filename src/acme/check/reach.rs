@@ -1,0 +1,234 @@
+//! Whether the addresses of a name lead to this gate: a request to each, as the CA sends one.
+
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use aws_lc_rs::rand;
+use futures_lite::FutureExt;
+use smol::Timer;
+
+use super::finding::Finding;
+use crate::acme::protocol::base64;
+use crate::config::plan::{ACME_CHALLENGES, CheckAt};
+use crate::http::Method;
+use crate::net::dns::{Kind, Lookup};
+use crate::net::{Answer, Client, Request, Url};
+use crate::tls::Issued;
+
+/// The time for the requests to one address.
+const TIME_MAX: Duration = Duration::from_secs(8);
+/// Redirects that are followed. A CA follows some more.
+const REDIRECTS_MAX: usize = 5;
+/// Addresses that are asked.
+const ADDRESSES_MAX: usize = 8;
+
+/// The name, and how it is asked.
+pub(super) struct Asked<'a> {
+    pub(super) host: &'a str,
+    pub(super) at: &'a CheckAt,
+    /// Whether the CA begins in the clear. Else it asks with TLS alone.
+    pub(super) in_clear: bool,
+    /// Whether the CA connects to public addresses only.
+    pub(super) is_public: bool,
+    pub(super) client: &'a Client,
+    pub(super) issued: &'a Issued,
+}
+
+/// The end of a request.
+enum Reached {
+    /// This gate answers. The flag: through Cloudflare.
+    Here(bool),
+    /// Another server answers.
+    Other(String),
+    /// Cloudflare answers by itself.
+    Cloudflare(u16),
+    /// The address refuses connections.
+    Refused,
+    /// It could not be found out, for example because a router leads no connection back inside.
+    Unknown(String),
+}
+
+/// A token that is answered until this is dropped.
+struct Answered<'a> {
+    issued: &'a Issued,
+    token: String,
+}
+
+impl<'a> Answered<'a> {
+    fn new(issued: &'a Issued, host: &str) -> Option<(Self, String)> {
+        let mut bytes = [0; 32];
+        rand::fill(&mut bytes).ok()?;
+        let (token, text) = (base64::url(&bytes[..16]), base64::url(&bytes[16..]));
+        issued.answer_http(host, &token, &text);
+        Some((Self { issued, token }, text))
+    }
+}
+
+impl Drop for Answered<'_> {
+    fn drop(&mut self) {
+        self.issued.end_http(&self.token);
+    }
+}
+
+/// The addresses of a name, and whether each leads here.
+pub(super) async fn look(lookup: &Lookup, asked: &Asked<'_>) -> Vec<Finding> {
+    let (v4, v6) = futures_lite::future::zip(
+        lookup.resolve(asked.host, Kind::A),
+        lookup.resolve(asked.host, Kind::Aaaa),
+    )
+    .await;
+    let (v4, v6) = match (v4, v6) {
+        (Ok(v4), Ok(v6)) => (v4, v6),
+        (Err(error), _) | (_, Err(error)) => {
+            return vec![Finding::unclear("address", format!("the addresses cannot be looked up: {error}"))];
+        }
+    };
+    let addresses: Vec<IpAddr> = v6.addresses().chain(v4.addresses()).take(ADDRESSES_MAX).collect();
+    if addresses.is_empty() {
+        let text = format!("{} has no address: add a record A or AAAA that leads here", asked.host);
+        return vec![Finding::bad("address", text)];
+    }
+    let mut found = Vec::new();
+    for address in addresses {
+        found.push(look_at(asked, address).await);
+    }
+    found
+}
+
+async fn look_at(asked: &Asked<'_>, address: IpAddr) -> Finding {
+    let record = if address.is_ipv6() { "AAAA" } else { "A" };
+    if asked.is_public && is_private(address) {
+        let text =
+            format!("{record} {address} is an address of a private network, which the CA cannot reach");
+        return Finding::bad("address", text);
+    }
+    let Some((answered, text)) = Answered::new(asked.issued, asked.host) else {
+        return Finding::unclear("address", "there is no randomness");
+    };
+    let late = async {
+        Timer::after(TIME_MAX).await;
+        Reached::Unknown(format!("no answer within {TIME_MAX:?}"))
+    };
+    let reached = reach(asked, address, &answered.token, &text).or(late).await;
+    let port = if asked.in_clear { asked.at.http_port } else { asked.at.https_port };
+    match reached {
+        Reached::Here(false) => Finding::fine("address", format!("{record} {address} leads here")),
+        Reached::Here(true) if asked.in_clear => {
+            Finding::fine("address", format!("{record} {address} leads here, through Cloudflare"))
+        }
+        Reached::Here(true) | Reached::Cloudflare(_) => Finding::bad("address", cloudflare(&reached)),
+        Reached::Other(what) => {
+            Finding::bad("address", format!("{address} answers, but it is not this gate ({what})"))
+        }
+        Reached::Refused if address.is_ipv6() => Finding::bad(
+            "address",
+            format!(
+                "AAAA {address} refuses port {port}, and the CA tries IPv6 first: remove the record or open the port"
+            ),
+        ),
+        Reached::Refused => {
+            Finding::bad("address", format!("A {address} refuses port {port}: let it lead to this gate"))
+        }
+        Reached::Unknown(why) => {
+            let text =
+                format!("{record} {address} cannot be asked from here, which may be due to a router: {why}");
+            Finding::unclear("address", text)
+        }
+    }
+}
+
+fn cloudflare(reached: &Reached) -> String {
+    let status = match reached {
+        Reached::Cloudflare(status) => format!(" (status {status})"),
+        _ => String::new(),
+    };
+    format!(
+        "Cloudflare answers for it{status}: tls-alpn-01 cannot work; http-01 works with SSL mode \"Full\", or use dns"
+    )
+}
+
+async fn reach(asked: &Asked<'_>, address: IpAddr, token: &str, text: &str) -> Reached {
+    let target = format!("{ACME_CHALLENGES}/{token}");
+    let port = if asked.in_clear { asked.at.http_port } else { asked.at.https_port };
+    let mut url = Url::of_host(!asked.in_clear, asked.host, port, &target);
+    for _ in 0..=REDIRECTS_MAX {
+        let client = asked.client.at(SocketAddr::new(address, url.port()));
+        let request = Request { method: Method::Get, url: &url, fields: &[], body: None };
+        let answer = match client.send(request).await {
+            Ok(answer) => answer,
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => return Reached::Refused,
+            Err(error) => return Reached::Unknown(error.to_string()),
+        };
+        let server = answer.field("server").unwrap_or_default();
+        let is_cloudflare = answer.field("cf-ray").is_some() || server.eq_ignore_ascii_case("cloudflare");
+        if answer.status == 200 && answer.body == text.as_bytes() {
+            return Reached::Here(is_cloudflare);
+        }
+        match next(asked, &answer) {
+            Some(Ok(next)) => url = next,
+            Some(Err(elsewhere)) => return Reached::Other(format!("it redirects to {elsewhere}")),
+            None if is_cloudflare => return Reached::Cloudflare(answer.status),
+            None if server.is_empty() => return Reached::Other(format!("status {}", answer.status)),
+            None => return Reached::Other(format!("server: {}", plain(server))),
+        }
+    }
+    Reached::Other("it redirects without end".to_owned())
+}
+
+/// The place of a redirect: on the same host, or elsewhere. `None` if it is no redirect.
+fn next(asked: &Asked<'_>, answer: &Answer) -> Option<Result<Url, String>> {
+    let location = answer.field("location").filter(|_| (300..400).contains(&answer.status))?;
+    let (is_tls, rest) = match location.split_once("://") {
+        Some(("https", rest)) => (true, rest),
+        Some(("http", rest)) => (false, rest),
+        _ => return Some(Err(plain(location))),
+    };
+    let (authority, target) = rest.find('/').map_or((rest, "/"), |at| rest.split_at(at));
+    let host = authority.split(':').next().unwrap_or_default();
+    if !host.eq_ignore_ascii_case(asked.host) || !target.bytes().all(|byte| byte.is_ascii_graphic()) {
+        return Some(Err(plain(location)));
+    }
+    let port = if is_tls { asked.at.https_port } else { asked.at.http_port };
+    Some(Ok(Url::of_host(is_tls, asked.host, port, target)))
+}
+
+/// The beginning of what a server says, for a line of text.
+fn plain(text: &str) -> String {
+    text.chars().filter(|char| !char.is_control()).take(80).collect()
+}
+
+fn is_private(address: IpAddr) -> bool {
+    match address {
+        IpAddr::V4(v4) => {
+            // 100.64.0.0/10 is for carriers (RFC 6598).
+            let is_shared = v4.octets()[0] == 100 && v4.octets()[1] & 0xc0 == 64;
+            v4.is_private() || v4.is_loopback() || v4.is_link_local() || v4.is_unspecified() || is_shared
+        }
+        IpAddr::V6(v6) => {
+            v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local() || v6.is_unspecified()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_that_a_ca_cannot_reach_are_known() {
+        for (text, expected) in [
+            ("10.0.0.1", true),
+            ("100.64.0.1", true),
+            ("100.128.0.1", false),
+            ("127.0.0.1", true),
+            ("203.0.113.7", false),
+            ("::1", true),
+            ("fd00::1", true),
+            ("fe80::1", true),
+            ("2001:db8::1", false),
+        ] {
+            assert_eq!(is_private(text.parse().unwrap()), expected, "{text}");
+        }
+    }
+}
