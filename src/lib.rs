@@ -29,10 +29,14 @@ pub mod file_server; // the path of a request becomes an open file
 #[cfg_attr(not(feature = "compress"), path = "encoding/no_encoding.rs")]
 pub mod encoding; // bodies that become shorter on their way
 pub mod upstream; // targets, connection pools, name resolution
+#[cfg_attr(not(feature = "http2"), path = "mux/none.rs")]
+pub mod mux; // many streams over one connection
 pub mod tls; // handshakes on both sides, certificates
 pub mod routing; // a request head becomes a rule
 
 // Protocols: bytes in, values out. No socket, no clock, no await.
+#[cfg(feature = "http2")]
+pub mod http2; // RFC 9113, RFC 7541: frames, streams and header blocks of HTTP/2
 pub mod http1; // RFC 9112: messages of HTTP/1.1
 pub mod proxy_protocol; // the PROXY header
 

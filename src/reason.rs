@@ -57,6 +57,8 @@ reasons! {
     LoopDetected = "loop_detected", 508, "proxy_loop_detected", "A target leads back to smolgate.";
     CodingUnknown = "coding_unknown", 501, "http_request_error", "The request has a transfer coding that is not served.";
     VersionUnknown = "version_unknown", 505, "http_request_error", "This HTTP version is not served.";
+    Http2Malformed = "http2_malformed", 400, "http_protocol_error", "The client broke the protocol of HTTP/2.";
+    Http2Abuse = "http2_abuse", 429, "http_protocol_error", "The client made too much work over HTTP/2 without a use.";
     Dropped = "dropped", 444, "http_request_denied", "A rule closed the connection without a response.";
     RateLimited = "rate_limited", 429, "http_request_denied", "This client has sent too many requests, and may send more later.";
     Unauthorized = "unauthorized", 401, "http_request_denied", "A name and a password, or a sign-in, are needed here.";
@@ -126,7 +128,7 @@ mod tests {
         for (index, reason) in Reason::ALL.iter().enumerate() {
             assert_eq!(reason.index(), index);
             assert!((400..600).contains(&reason.status()), "{reason:?}");
-            assert!(reason.code().bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_'));
+            assert!(reason.code().bytes().all(|byte| matches!(byte, b'a'..=b'z' | b'2' | b'_')));
             assert!(reason.explain().ends_with('.'));
         }
     }

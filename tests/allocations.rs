@@ -155,6 +155,113 @@ fn token_request() -> &'static [u8] {
     format!("GET /tokens HTTP/1.1\r\nHost: a.test\r\nAuthorization: Bearer {token}\r\n\r\n").leak().as_bytes()
 }
 
+/// Counts the allocations of [`COUNTED`] exchanges over streams of one connection, in the best of [`ROUNDS`] rounds.
+/// `request` writes a request for a stream, and each answer ends with DATA that has END_STREAM.
+#[cfg(feature = "http2")]
+fn count_streams(
+    request: impl Fn(u32, &mut [u8; 512]) -> usize,
+    request_end: &'static [u8],
+    response: &'static [u8],
+) -> u64 {
+    let text = CONFIG.replace("{upstream}", &upstream(request_end, response).to_string());
+    let inputs = MemoryInputs::new().file("smolgate.yml", text);
+    let load = move || config::load(&[PathBuf::from("smolgate.yml")], &inputs);
+    let gate = Gate::start(Box::new(load)).expect("a gate");
+    let mut client = TcpStream::connect(gate.address("http").unwrap()).unwrap();
+    client.set_read_timeout(Some(std::time::Duration::from_secs(20))).unwrap();
+    client.set_nodelay(true).unwrap();
+    client.write_all(smolgate::http2::PREFACE).unwrap();
+    client.write_all(&[0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 4, 1, 0, 0, 0, 0]).unwrap();
+    let mut stream = 1;
+    let mut exchange = || {
+        let mut bytes = [0; 512];
+        let length = request(stream, &mut bytes);
+        client.write_all(&bytes[..length]).unwrap();
+        while !read_frame(&mut client, stream) {}
+        stream += 2;
+    };
+    (0..WARM_UP).for_each(|_| exchange());
+    let mut round = || {
+        let before = ALLOCATIONS.load(Ordering::Relaxed);
+        (0..COUNTED).for_each(|_| exchange());
+        ALLOCATIONS.load(Ordering::Relaxed) - before
+    };
+    (0..ROUNDS).map(|_| round()).min().unwrap_or_default()
+}
+
+/// Reads a frame. Whether it is the end of `stream`.
+#[cfg(feature = "http2")]
+fn read_frame(client: &mut TcpStream, stream: u32) -> bool {
+    let (mut head, mut payload) = ([0; 9], [0; 4096]);
+    client.read_exact(&mut head).unwrap();
+    let [_, l1, l2, kind, flags, s0, s1, s2, s3] = head;
+    client.read_exact(&mut payload[..usize::from(u16::from_be_bytes([l1, l2]))]).unwrap();
+    assert!(!matches!(kind, 3 | 7), "the gate gave up");
+    if kind == 0 {
+        // Credit for what was taken.
+        let credit = u32::from(u16::from_be_bytes([l1, l2])).to_be_bytes();
+        let [c0, c1, c2, c3] = credit;
+        client.write_all(&[0, 0, 4, 8, 0, 0, 0, 0, 0, c0, c1, c2, c3]).unwrap();
+    }
+    u32::from_be_bytes([s0, s1, s2, s3]) == stream && kind < 2 && flags & 1 == 1
+}
+
+/// Writes HEADERS with these fields, and DATA if there are any.
+#[cfg(feature = "http2")]
+fn write_request(stream: u32, fields: &[(&[u8], &[u8])], data: &[u8], out: &mut [u8; 512]) -> usize {
+    let mut at = 9;
+    let mut put = |bytes: &[u8]| {
+        out[at..at + bytes.len()].copy_from_slice(bytes);
+        at += bytes.len();
+        at
+    };
+    let mut end = 9;
+    for (name, value) in fields {
+        for part in [&[0][..], &[name.len() as u8], name, &[value.len() as u8], value] {
+            end = put(part);
+        }
+    }
+    let (block, ends) = (end - 9, u8::from(data.is_empty()));
+    let [s0, s1, s2, s3] = stream.to_be_bytes();
+    if !data.is_empty() {
+        put(&[0, 0, data.len() as u8, 0, 1, s0, s1, s2, s3]);
+        end = put(data);
+    }
+    let [_, _, l1, l2] = (block as u32).to_be_bytes();
+    out[..9].copy_from_slice(&[0, l1, l2, 1, 4 | ends, s0, s1, s2, s3]);
+    end
+}
+
+#[cfg(feature = "http2")]
+const FIELDS: [(&[u8], &[u8]); 6] = [
+    (b":method", b"GET"),
+    (b":scheme", b"http"),
+    (b":path", b"/in/x?y=z"),
+    (b":authority", b"a.test"),
+    (b"user-agent", b"test"),
+    (b"x-a", b"b"),
+];
+
+#[cfg(feature = "http2")]
+fn streams_allocate_nothing() {
+    let get = count_streams(
+        |stream, out| write_request(stream, &FIELDS, b"", out),
+        b"\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello",
+    );
+    assert_eq!(get, 0, "GET over HTTP/2");
+    let post = count_streams(
+        |stream, out| {
+            let mut fields = FIELDS;
+            fields[0].1 = b"POST";
+            write_request(stream, &fields, b"world", out)
+        },
+        b"0\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
+    );
+    assert_eq!(post, 0, "POST over HTTP/2, in chunks to the target and from it");
+}
+
 #[test]
 fn a_kept_alive_exchange_allocates_nothing() {
     let get = count(
@@ -194,4 +301,6 @@ fn a_kept_alive_exchange_allocates_nothing() {
         );
         assert_eq!(with_token, 0, "GET with a token that is known");
     }
+    #[cfg(feature = "http2")]
+    streams_allocate_nothing();
 }

@@ -15,6 +15,8 @@ pub mod configuration;
 pub mod dns_answer;
 pub mod glob;
 pub mod hello;
+pub mod http2_frames;
+pub mod http2_head;
 pub mod path_to_file;
 pub mod proxy_header;
 pub mod range;
@@ -49,6 +51,8 @@ targets!(
     dns_answer,
     glob,
     hello,
+    http2_frames,
+    http2_head,
     path_to_file,
     proxy_header,
     range,

@@ -163,6 +163,7 @@ impl GateState {
         let Next { generation, access, internal, workers, new, .. } = next;
         let plan = &generation.plan;
         run.permits.set_limit(plan.settings.max_connections);
+        run.permits.set_stream_limit(plan.settings.max_streams);
         let all_workers: Vec<&Workers> = workers.iter().chain([&run.workers]).collect();
         self.install(&all_workers, &generation, new).await;
         if let Some(workers) = workers {

@@ -27,6 +27,7 @@ impl GateState {
         drop(log_problems(&generation));
         let plan = &generation.plan;
         let permits = Permits::new(plan.settings.max_connections);
+        permits.set_stream_limit(plan.settings.max_streams);
         let count = worker_count(plan);
         let sockets = sockets::bind(plan, &HashMap::new(), false, &mut inherited, count)?;
         let internal = start_internal(&plan.internal_api, &mut inherited, self)?;

@@ -218,6 +218,7 @@ async fn worker_main(
         date: DateHeader::default(),
         listening: Default::default(),
         permits,
+        streams: Default::default(),
         handshakes: handshake_limit(),
     });
     let mut open: HashMap<ListenKey, Rc<ActiveListener>> = HashMap::new();

@@ -54,7 +54,7 @@ pub fn ordered_names(plan: &Plan) -> Vec<String> {
 
 fn terminator(listener: &Listener) -> Option<Terminator> {
     let rules = matches!(listener.protocol, Protocol::Http(_)).then(|| listener.rules());
-    let load = |tls| Terminator::load(tls, rules, &TicketKeys::default(), &Arc::default(), None).0;
+    let load = |tls| Terminator::load(tls, rules, false, &TicketKeys::default(), &Arc::default(), None).0;
     listener.tls.as_ref().map(load)
 }
 

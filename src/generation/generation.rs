@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use crate::config::plan::{AmbiguousPaths, Listener, Matcher, Plan, Protocol, Rule, RuleIdentities};
 use crate::log::AccessLog;
+use crate::mux::SERVES_HTTP2;
 use crate::policy::{KeySets, ListenerPolicies, SharedSpeeds};
 use crate::routing::{Guards, RuleTable};
 use crate::tls::{Issued, Problem, Terminator, TicketKeys};
@@ -130,12 +131,12 @@ pub fn terminators(
     let mut problems = Vec::new();
     let load = |listener: &Listener| {
         let tls = listener.tls.as_ref()?;
-        let rules = match &listener.protocol {
-            Protocol::Http(http) => Some(&*http.rules),
-            Protocol::Tcp(_) => None,
+        let (rules, http2) = match &listener.protocol {
+            Protocol::Http(http) => (Some(&*http.rules), SERVES_HTTP2 && http.settings.http2),
+            Protocol::Tcp(_) => (None, false),
         };
         let before = before.and_then(|before| before.terminator(&listener.name));
-        let (terminator, found) = Terminator::load(tls, rules, tickets, issued, before);
+        let (terminator, found) = Terminator::load(tls, rules, http2, tickets, issued, before);
         problems.extend(found);
         problems.extend(rules.and_then(|rules| terminator.missing(tls, rules)));
         Some(terminator)

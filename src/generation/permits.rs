@@ -27,6 +27,9 @@ const NONE: u64 = u64::MAX;
 pub struct Permits(Arc<Shared>);
 
 struct Shared {
+    /// Open streams of HTTP/2, and their limit.
+    streams: AtomicUsize,
+    streams_most: AtomicUsize,
     taken: AtomicUsize,
     most: AtomicUsize,
     /// Listeners that wait for a permit.
@@ -47,6 +50,15 @@ pub(crate) struct Told {
     asks: Sender<()>,
 }
 
+/// One right to hold a stream of HTTP/2. It is given back when dropped.
+pub struct StreamPermit(Arc<Shared>);
+
+impl Drop for StreamPermit {
+    fn drop(&mut self) {
+        self.0.streams.fetch_sub(1, Relaxed);
+    }
+}
+
 /// One right. It is given back when dropped.
 pub(crate) struct Permit(Arc<Shared>);
 
@@ -54,6 +66,8 @@ impl Permits {
     /// Allows `most` connections at once.
     pub fn new(most: usize) -> Self {
         Self(Arc::new(Shared {
+            streams: AtomicUsize::new(0),
+            streams_most: AtomicUsize::new(0),
             taken: AtomicUsize::new(0),
             most: AtomicUsize::new(most),
             waiting: Mutex::default(),
@@ -62,6 +76,19 @@ impl Permits {
             started: Instant::now(),
             warned: AtomicU64::new(NONE),
         }))
+    }
+
+    /// Changes the limit on streams, for a reload. Existing streams stay, even above it.
+    pub fn set_stream_limit(&self, most: usize) {
+        self.0.streams_most.store(most, Relaxed);
+    }
+
+    /// Takes a right to hold a stream, unless all are taken.
+    pub fn try_take_stream(&self) -> Option<StreamPermit> {
+        let most = self.0.streams_most.load(Relaxed);
+        let one_more = |taken| (taken < most).then_some(taken + 1);
+        let taken = self.0.streams.fetch_update(Relaxed, Relaxed, one_more);
+        taken.ok().map(|_| StreamPermit(self.0.clone()))
     }
 
     /// Changes the limit, for a reload. Existing connections stay, even above it.

@@ -8,6 +8,7 @@ use super::date::DateHeader;
 use super::permits::Permits;
 use crate::http::FieldTable;
 use crate::metrics::WorkerCounters;
+use crate::mux::WorkerSpace;
 use crate::upstream::Pools;
 use crate::worker::{Slots, Worker};
 
@@ -27,6 +28,8 @@ pub struct WorkerState {
     pub listening: RefCell<Rc<[SocketAddr]>>,
     /// The limit on connections of clients.
     pub permits: Permits,
+    /// The memory that connections of HTTP/2 lend each other.
+    pub streams: Rc<WorkerSpace>,
     /// The limit on unfinished TLS handshakes.
     pub handshakes: Slots,
 }

@@ -90,6 +90,8 @@ pub enum Version {
     Http10,
     /// HTTP/1.1.
     Http11,
+    /// HTTP/2.
+    Http2,
 }
 
 /// The way in which the end of a body is found (RFC 9112, section 6.3).

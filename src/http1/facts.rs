@@ -127,7 +127,7 @@ impl<'b> HeadFacts<'b> {
     /// Whether the connection may carry another message after this one (RFC 9112, section 9.3).
     pub(super) fn keep_alive(&self, version: Version) -> bool {
         match version {
-            Version::Http11 => !self.connection.close,
+            Version::Http11 | Version::Http2 => !self.connection.close,
             Version::Http10 => self.connection.keep_alive && !self.connection.close,
         }
     }

@@ -27,8 +27,9 @@ pub fn parse_request<'b>(
     limits: &HeadLimits,
     table: &'b mut FieldTable,
 ) -> Result<Option<RequestHead<'b>>, Refusal> {
+    let is_form = scan.is_form;
     let read = |window, table: &mut FieldTable| {
-        let line = RequestLine::read(window, limits)?;
+        let line = RequestLine::read(window, limits, is_form)?;
         let target = Target::parse(line.target, line.known_method)?;
         let mut facts = HeadFacts::default();
         let len = table.fill(window, line.end, limits.fields, &mut facts)?;
@@ -44,7 +45,7 @@ pub fn parse_request<'b>(
         Some(length) => Framing::Length(length),
         None => Framing::None,
     };
-    let http11 = line.version == Version::Http11;
+    let http11 = line.version != Version::Http10;
     let fields = Fields::new(bytes, table);
     Ok(Some(RequestHead {
         method: line.method,
@@ -73,7 +74,7 @@ fn host<'b>(
     target: &Target<'b>,
     facts: &HeadFacts<'b>,
 ) -> Result<Option<Authority<'b>>, Refusal> {
-    if facts.host.is_none() && line.version == Version::Http11 {
+    if facts.host.is_none() && line.version != Version::Http10 {
         return Err(Refusal::new(Reason::RequestHost, "there is no Host field"));
     }
     Ok(target.authority.or(facts.host))
@@ -93,13 +94,13 @@ struct RequestLine<'b> {
 }
 
 impl<'b> RequestLine<'b> {
-    fn read(bytes: &'b [u8], limits: &HeadLimits) -> Result<RequestLine<'b>, ParseStop> {
+    fn read(bytes: &'b [u8], limits: &HeadLimits, is_form: bool) -> Result<RequestLine<'b>, ParseStop> {
         let start = skip_empty_lines(bytes)?;
         let method = read_method(bytes, start)?;
         let target_start = start + method.len() + 1;
         let target = read_target(bytes, target_start, limits.target)?;
         let version_start = target_start + target.len() + 1;
-        let version = read_version(bytes, version_start)?;
+        let version = read_version(bytes, version_start, is_form)?;
         let known_method = Method::parse(method);
         if known_method == Method::Connect {
             return Err(Refusal::new(Reason::RequestMethod, "CONNECT is not served here").into());
@@ -163,12 +164,13 @@ fn read_target(bytes: &[u8], start: usize, bytes_max: usize) -> Result<&[u8], Pa
 const VERSION_LINE_BYTES: usize = 10;
 
 /// Reads the version. The bytes that have come are checked at once, so that an invalid line needs no end.
-fn read_version(bytes: &[u8], start: usize) -> Result<Version, ParseStop> {
+fn read_version(bytes: &[u8], start: usize, is_form: bool) -> Result<Version, ParseStop> {
     let limit = start + VERSION_LINE_BYTES;
     let text = &bytes[start..bytes.len().min(limit)];
     match text {
         b"HTTP/1.1\r\n" => return Ok(Version::Http11),
         b"HTTP/1.0\r\n" => return Ok(Version::Http10),
+        b"HTTP/2.0\r\n" if is_form => return Ok(Version::Http2),
         _ => {}
     }
     let fits = text.iter().zip(b"HTTP/0.0\r\n").all(|(&byte, &want)| match want {

@@ -20,6 +20,8 @@ pub struct HeadScan {
     searched: usize,
     /// The number of bytes at which to parse again, even without an end.
     retry_at: usize,
+    /// Whether the head is the form of one of HTTP/2, whose version is 2.0.
+    pub(super) is_form: bool,
     /// The number of attempts to parse, for a test.
     #[cfg(test)]
     pub(super) attempts: usize,
@@ -29,6 +31,12 @@ pub struct HeadScan {
 }
 
 impl HeadScan {
+    /// A scan of one head. Only the form of a head of HTTP/2 may have the version 2.0.
+    #[inline(always)]
+    pub fn new(is_form: bool) -> HeadScan {
+        HeadScan { is_form, ..HeadScan::default() }
+    }
+
     /// Runs `read`, which fills the table, if it can come to a result with these bytes.
     pub(super) fn drive<'b, T>(
         &mut self,

@@ -66,6 +66,8 @@ impl ListenerCounters {
             requests,
             duration,
             accept_errors,
+            streams,
+            streams_refused,
             handshakes,
             tunnels_begun,
             tunnels_ended,
@@ -78,6 +80,8 @@ impl ListenerCounters {
         self.bytes_in.add(bytes_in.get());
         self.bytes_out.add(bytes_out.get());
         self.requests.add(requests.get());
+        self.streams.add(streams.get());
+        self.streams_refused.add(streams_refused.get());
         self.duration.add(duration);
         self.accept_errors.add(accept_errors.get());
         add_each(&self.handshakes, handshakes);
@@ -148,6 +152,8 @@ mod tests {
                 requests,
                 duration: _,
                 accept_errors,
+                streams,
+                streams_refused,
                 handshakes: _,
                 tunnels_begun,
                 tunnels_ended: _,
@@ -157,6 +163,7 @@ mod tests {
             for count in [opened, closed, bytes_in, bytes_out, requests, accept_errors, ends_tls] {
                 count.add(7);
             }
+            [streams, streams_refused].into_iter().for_each(|count| count.add(7));
             tunnels_begun.add(TUNNEL_ENDS.len() as u64);
             TUNNEL_ENDS.iter().for_each(|end| web.tunnel_ended(*end));
             Handshake::ALL.iter().for_each(|end| web.handshake(*end));

@@ -150,6 +150,8 @@ struct ListenerSum {
     bytes_out: u64,
     requests: u64,
     accept_errors: u64,
+    streams: u64,
+    streams_refused: u64,
     http: bool,
     tls: bool,
     handshakes: [u64; Handshake::ALL.len()],
@@ -168,6 +170,8 @@ impl ListenerSum {
             requests,
             duration,
             accept_errors,
+            streams,
+            streams_refused,
             handshakes,
             tunnels_begun,
             tunnels_ended,
@@ -183,6 +187,8 @@ impl ListenerSum {
             self.tcp_closed += closed;
             self.tcp_opened += opened;
         }
+        self.streams += streams.get();
+        self.streams_refused += streams_refused.get();
         self.bytes_in += bytes_in.get();
         self.bytes_out += bytes_out.get();
         self.requests += requests.get();
@@ -280,7 +286,7 @@ impl Sums {
     fn listeners(&self, page: &mut Page) {
         use Kind::{Counter, Gauge};
         type Row = (&'static str, Kind, &'static str, fn(&ListenerSum) -> u64);
-        const ROWS: [Row; 5] = [
+        const ROWS: [Row; 7] = [
             ("smolgate_bytes_received_total", Counter, "Bytes read from clients.", |one| one.bytes_in),
             ("smolgate_bytes_sent_total", Counter, "Bytes written to clients.", |one| one.bytes_out),
             ("smolgate_connections_open", Gauge, "Client connections open now.", ListenerSum::open),
@@ -288,6 +294,13 @@ impl Sums {
             ("smolgate_accept_errors_total", Counter, "Connections that could not be accepted.", |one| {
                 one.accept_errors
             }),
+            ("smolgate_http2_streams_total", Counter, "Streams of HTTP/2 that began.", |one| one.streams),
+            (
+                "smolgate_http2_streams_refused_total",
+                Counter,
+                "Streams of HTTP/2 that were refused because max_streams was reached.",
+                |one| one.streams_refused,
+            ),
         ];
         for (name, kind, help, value) in ROWS {
             page.family(name, kind, help);

@@ -26,6 +26,10 @@ pub struct ListenerCounters {
     pub duration: Histogram,
     /// `accept` calls that failed.
     pub accept_errors: Counter,
+    /// Streams of HTTP/2 that began.
+    pub streams: Counter,
+    /// Streams of HTTP/2 that were refused because there were too many in the process.
+    pub streams_refused: Counter,
     /// TLS handshakes, in the order of [`Handshake::ALL`].
     pub handshakes: [Counter; Handshake::ALL.len()],
     /// Tunnels: connections that were upgraded or passed through.

@@ -5,19 +5,23 @@
 //! again.
 
 use std::future::Future;
+use std::rc::Rc;
 use std::time::Duration;
 
 use super::client::{Client, IdleEnd, UntilClosed, finish_body, wait_for_request};
 use super::exchange::{self, AfterExchange};
+use super::http2::{self, StreamTasks};
 use super::setup::{proxy_header, tls};
 use super::{record, tunnel};
 use crate::generation::{ListenerSnapshot, NameAction};
 use crate::worker::{FuturePool, Worker};
 
-/// The function that serves requests, and the pool of boxes for its futures. One for each listener and worker.
+/// The function that serves requests, the pool of boxes for its futures, and the tasks that serve streams. One for each
+/// listener and worker.
 pub(super) struct ExchangeFutures<E, F> {
     serve: E,
     pool: FuturePool<F>,
+    streams: Rc<StreamTasks>,
 }
 
 impl<E, F> ExchangeFutures<E, F>
@@ -29,7 +33,7 @@ where
     where
         F: 'static,
     {
-        Self { serve, pool: FuturePool::new(worker) }
+        Self { serve, pool: FuturePool::new(worker), streams: Rc::default() }
     }
 
     /// Serves requests in a pooled box, as long as they follow each other. Returns the client when it is idle.
@@ -40,7 +44,7 @@ where
 
 impl<E: Copy, F> Clone for ExchangeFutures<E, F> {
     fn clone(&self) -> Self {
-        Self { serve: self.serve, pool: self.pool.clone() }
+        Self { serve: self.serve, pool: self.pool.clone(), streams: self.streams.clone() }
     }
 }
 
@@ -118,7 +122,11 @@ where
             // in memory.
             let timeout = client.listener_state.snapshot().http().map(|http| http.settings.idle_timeout);
             let Some(timeout) = timeout else { return };
-            // Bytes of a request may have come together with a PROXY header.
+            // Bytes of a request may have come together with a PROXY header, or they are the preface of HTTP/2.
+            if !client.input.is_empty() && http2::begins(&client) {
+                // Boxed, so that the task of a connection that waits has no room for it.
+                return Box::pin(http2::serve(client, futures.streams, serve_stream)).await;
+            }
             if client.input.is_empty() {
                 let _idling = client.idle();
                 if !matches!(wait_for_request(&client, timeout).await, IdleEnd::Request) {
@@ -152,6 +160,7 @@ pub(super) async fn serve_requests(mut client: Client) -> Option<Client> {
                     return None;
                 }
             }
+            AfterExchange::Http2 => return Some(client),
             AfterExchange::Tunnel(tunnel) => {
                 // Boxed, because few exchanges become a tunnel, and the future of all would have room for it.
                 Box::pin(tunnel.run(&mut client)).await;
@@ -167,6 +176,14 @@ pub(super) async fn serve_requests(mut client: Client) -> Option<Client> {
             }
         }
     }
+}
+
+/// Serves the request of a stream. A function of its own, so that the one for connections has one caller, which is
+/// worth some instructions for each of their requests.
+async fn serve_stream(mut client: Client) {
+    let snapshot = client.listener_state.snapshot();
+    let timer = snapshot.worker().timer();
+    exchange::serve(&mut client, &snapshot, &timer).await;
 }
 
 /// Runs `stay` with a client until it is done, or until the connection is closed because the listener closes.
@@ -209,12 +226,17 @@ mod tests {
         let accepts = size(|(listener_state, listener, futures): (_, Rc<Listener>, Idle)| {
             listener::accept_loop(listener_state, listener, futures)
         });
+        type ServeStream = fn(Client) -> Ready<()>;
+        let streams = size(|(client, tasks, serve): (_, _, ServeStream)| {
+            http2::serve::<_, Ready<_>>(client, tasks, serve)
+        });
         let tunnel = size(|(tunnel, client): (Box<Tunnel>, &'static mut Client)| tunnel.run(client));
         let tasks = [
             ("a connection that waits", waits, 512),
             ("a connection that waits, after a TLS handshake, of which nothing stays", waits_under_tls, 608),
             ("its exchanges, boxed while they follow each other", size(serve_requests), 4352),
             ("its set-up, boxed; also a connection that is passed on", size(set_up), 4608),
+            ("a connection of HTTP/2, boxed", streams, 1024),
             ("a tunnel after 101, boxed", tunnel, 4096),
             ("accepting, one for each address and worker", accepts, 1024),
         ];

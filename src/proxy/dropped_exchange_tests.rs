@@ -139,6 +139,7 @@ fn open(worker: &Worker, target: SocketAddr) -> SocketAddr {
         table: FieldTable::new().into(),
         date: DateHeader::default(),
         permits,
+        streams: Default::default(),
         handshakes: handshake_limit(),
     });
     let snapshot = Rc::new(ListenerSnapshot::new(&Rc::new(Upstreams::new(state, handle)), 0));

@@ -16,6 +16,8 @@ pub(super) enum AfterExchange {
     Http(KeepAlive, Body),
     /// The connection is a tunnel.
     Tunnel(Box<Tunnel>),
+    /// The connection is one of HTTP/2, whose preface is in the input.
+    Http2,
 }
 
 /// Serves one request. Returns the next step for the connection.
@@ -44,6 +46,10 @@ pub(super) async fn serve(client: &mut Client, snapshot: &ListenerSnapshot, time
                 Ok(Done::Http(KeepAlive::Close))
             }
             Some(Act::Refuse(failure)) => Err(failure),
+            Some(Act::Http2) => {
+                exchange.record.withdraw();
+                return AfterExchange::Http2;
+            }
         }
     };
 

@@ -126,8 +126,8 @@ pub(super) async fn accept_loop<E, F>(
             proxy_header_addresses: None,
             handle,
             speed: ConnectionSpeed::default(),
-            _permit: permit,
-            _counted: OpenConnection::new(&snapshot),
+            _permit: Some(permit),
+            _counted: Some(OpenConnection::new(&snapshot)),
         };
         if connection::needs_no_setup(&client, &snapshot) {
             worker.spawn(connection::serve(client, futures.clone())).detach();

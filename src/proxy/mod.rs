@@ -11,6 +11,7 @@
 //!        |- local_reply  responses of smolgate's own: failures, redirects, fixed responses
 //!        `- tunnel       bytes both ways, not parsed: after 101, or a whole connection
 //!   edits             what a rule changes in the heads of messages
+//!   http2             connections whose streams are served at once, each like a connection with one request
 //!   client            a client, its request, and `Exchange`, which every phase is given
 //!   transfer          bodies on their way, and how much of them was read
 //!   record            exchanges and connections, counted and logged; every way to fail
@@ -40,6 +41,9 @@ mod local_reply;
 mod tunnel;
 
 mod edits;
+
+#[cfg_attr(not(feature = "http2"), path = "no_http2.rs")]
+mod http2;
 
 mod client;
 

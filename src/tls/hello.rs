@@ -16,6 +16,7 @@ use std::borrow::Cow;
 use std::net::Ipv4Addr;
 
 use crate::http::HostKey;
+use crate::worker::TcpStream;
 
 /// Bytes of the longest hello that is read, with record headers. The largest hellos of today have some 2 KiB.
 pub const HELLO_BYTES_MAX: usize = 16 * 1024;
@@ -243,6 +244,27 @@ impl<'a> Reader<'a> {
         let count = self.take(width)?.iter().fold(0, |count, byte| count << 8 | usize::from(*byte));
         self.take(count)
     }
+}
+
+/// A fatal alert to a client before a session exists (RFC 8446, section 6.2).
+#[derive(Clone, Copy)]
+pub enum Alert {
+    /// The client's bytes cannot be decoded.
+    DecodeError,
+    /// The name that the client asks for is not served here.
+    UnrecognizedName,
+}
+
+/// Sends a fatal alert and shuts down the writing side. If the system does not take the alert at once, the
+/// connection ends without it.
+pub fn refuse(stream: &TcpStream, alert: Alert) {
+    let code = match alert {
+        Alert::DecodeError => 50,
+        Alert::UnrecognizedName => 112,
+    };
+    stream.write_best_effort(&[21, 3, 3, 0, 2, 2, code]);
+    // The connection may have closed already.
+    let _ = stream.shutdown_write();
 }
 
 #[cfg(test)]

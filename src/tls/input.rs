@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::io;
 use std::task::{Context, Poll, ready};
 
+use super::shared_stream::{Readable, SharedStream};
 use super::stream::Stream;
 use crate::worker::{Buffer, BufferSize, SMALL_BUFFER_BYTES};
 
@@ -39,6 +40,12 @@ impl SizeEstimate {
     }
 }
 
+impl From<Buffer> for Input {
+    fn from(buffer: Buffer) -> Self {
+        Self { buffer: Some(buffer), size_estimate: SizeEstimate::default() }
+    }
+}
+
 impl Input {
     /// The unread bytes.
     pub fn unread(&self) -> &[u8] {
@@ -69,28 +76,60 @@ impl Input {
     ///
     /// # Errors
     /// `OutOfMemory` if `most` bytes are unread already, or the error of the connection.
-    pub async fn fill(&mut self, stream: &Stream, most: usize) -> io::Result<usize> {
+    pub async fn fill(&mut self, stream: &impl Readable, most: usize) -> io::Result<usize> {
         poll_fn(|cx| self.poll_fill(stream, most, cx)).await
     }
 
-    fn poll_fill(&mut self, stream: &Stream, most: usize, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+    /// See [`Input::fill`].
+    ///
+    /// # Errors
+    /// The same.
+    pub fn poll_fill(
+        &mut self,
+        stream: &impl Readable,
+        most: usize,
+        cx: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
         if self.buffer.is_none() {
             ready!(stream.poll_readable(cx));
         }
         let Self { buffer: lent, size_estimate } = self;
-        let buffer = lent.get_or_insert_with(|| stream.worker().buffer_of(size_estimate.size));
+        let buffer = lent.get_or_insert_with(|| stream.lend(size_estimate.size));
         if !buffer.reserve(most) {
             return Poll::Ready(Err(io::ErrorKind::OutOfMemory.into()));
         }
-        let result = stream.poll_read(cx, buffer.spare_mut());
-        if let Poll::Ready(Ok(count)) = result {
-            buffer.commit(count);
+        let result = stream.poll_read_into(cx, buffer);
+        if let Poll::Ready(Ok(_)) = result {
             size_estimate.update(buffer.unread().len(), buffer.spare_mut().is_empty());
         }
         if buffer.is_empty() {
             *lent = None;
         }
         result
+    }
+}
+
+impl<S: SharedStream<Connection = Stream>> Readable for Stream<S> {
+    #[inline]
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.poll_readable(cx)
+    }
+
+    #[inline]
+    fn poll_read_into(&self, cx: &mut Context<'_>, buffer: &mut Buffer) -> Poll<io::Result<usize>> {
+        if let Self::Shared(stream) = self {
+            return stream.poll_read_into(cx, buffer);
+        }
+        let read = self.poll_read(cx, buffer.spare_mut());
+        if let Poll::Ready(Ok(count)) = read {
+            buffer.commit(count);
+        }
+        read
+    }
+
+    #[inline]
+    fn lend(&self, size: BufferSize) -> Buffer {
+        self.worker().buffer_of(size)
     }
 }
 

@@ -15,7 +15,6 @@
 mod client;
 mod server;
 
-mod alert;
 mod input;
 mod pinned;
 mod ticket_keys;
@@ -26,13 +25,14 @@ mod stream;
 mod client_auth;
 mod hello;
 mod session;
+mod shared_stream;
 
-pub use alert::{Alert, refuse};
 pub use certificates::{Identity, Issued, Problem, Validity, files_of, life, may_count};
 pub use client::{Connector, ConnectorError, explained};
 pub use client_auth::Admission;
-pub use hello::{HELLO_BYTES_MAX, Hello, HelloError, HelloScan, parse_hello};
+pub use hello::{Alert, HELLO_BYTES_MAX, Hello, HelloError, HelloScan, parse_hello, refuse};
 pub use input::Input;
 pub use server::{HandshakeError, Terminator};
+pub use shared_stream::{NoStream, Readable, SharedStream};
 pub use stream::{Encrypted, Stream};
 pub use ticket_keys::TicketKeys;

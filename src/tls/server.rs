@@ -11,11 +11,12 @@ use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoClientAuth, ServerConnection, WebPkiClientVerifier};
 use rustls::{ServerConfig, version};
 
-use super::alert::{Alert, refuse};
 use super::certificates::{self, Certificates, Issued, Ordered, Problem, ProblemText, Resolver};
 use super::client_auth::{Admission, ClientAuthKey, Demanded};
+use super::hello::{Alert, refuse};
 use super::input::Input;
 use super::pinned::Pinned;
+use super::shared_stream::SharedStream;
 use super::stream::Stream;
 use super::ticket_keys::TicketKeys;
 use crate::config::plan::{ClientAuth, ClientAuthMode, ListenerTls, Rule, TlsVersion};
@@ -23,7 +24,7 @@ use crate::http::HostKey;
 use crate::worker::{Slot, TcpStream};
 
 /// The protocols inside TLS on an HTTP listener, best first.
-const HTTP_PROTOCOLS: [&[u8]; 2] = [b"http/1.1", b"http/1.0"];
+const HTTP_PROTOCOLS: [&[u8]; 3] = [b"h2", b"http/1.1", b"http/1.0"];
 
 /// Terminates TLS for one listener of one generation. All workers share it.
 pub struct Terminator {
@@ -75,11 +76,12 @@ impl fmt::Display for HandshakeError {
 impl Terminator {
     /// Reads certificates and authorities, and returns the problems with them. Everything else is served. If
     /// the file of a certificate can no longer be used, its certificate from `before`, the terminator until
-    /// now, is kept. With `rules`, HTTP is spoken inside TLS, and certificates for their hosts may be ordered,
+    /// now, is kept. With `rules`, HTTP is spoken inside TLS, with `http2` HTTP/2 too, and certificates for their hosts may be ordered,
     /// which come to `issued`. Blocks, so it is never called on the data plane.
     pub fn load(
         tls: &ListenerTls,
         rules: Option<&[Rule]>,
+        http2: bool,
         tickets: &TicketKeys,
         issued: &Arc<Issued>,
         before: Option<&Terminator>,
@@ -106,7 +108,12 @@ impl Terminator {
                 client_auth: client_auth.as_deref().cloned(),
                 ordered: ordered.clone().filter(|_| *client_auth == tls.client_auth),
             };
-            match config(tls, client_auth.as_deref(), resolver, &provider, tickets, rules.is_some()) {
+            let protocols = match (rules, http2) {
+                (None, _) => &[],
+                (Some(_), true) => &HTTP_PROTOCOLS[..],
+                (Some(_), false) => &HTTP_PROTOCOLS[1..],
+            };
+            match config(tls, client_auth.as_deref(), resolver, &provider, tickets, protocols) {
                 Ok((read, config)) => {
                     terms.push(Terms {
                         written: client_auth.clone(),
@@ -197,7 +204,11 @@ impl Terminator {
 
     /// Whether a client that connected for one name may ask for `host` on the same connection. It may not if
     /// that would bypass the client certificate that `host` requires (RFC 9110, section 15.5.20).
-    pub fn may_serve_host(&self, host: Option<&[u8]>, stream: &Stream) -> bool {
+    pub fn may_serve_host(
+        &self,
+        host: Option<&[u8]>,
+        stream: &Stream<impl SharedStream<Connection = Stream>>,
+    ) -> bool {
         // If a reload has removed the last `client_auth`, the connection goes on.
         if !self.requires_client_auth {
             return true;
@@ -264,7 +275,7 @@ fn config(
     resolver: Resolver,
     provider: &Arc<CryptoProvider>,
     tickets: &TicketKeys,
-    for_http: bool,
+    protocols: &[&[u8]],
 ) -> Result<(ClientAuthKey, ServerConfig), ProblemText> {
     let versions: &[_] = match tls.settings.min_version {
         TlsVersion::V12 => &[&version::TLS13, &version::TLS12],
@@ -284,9 +295,7 @@ fn config(
         .with_client_cert_verifier(verifier)
         .with_cert_resolver(Arc::new(resolver));
     config.ticketer = tickets.of(&demanded).map_err(settings)?;
-    if for_http {
-        config.alpn_protocols = HTTP_PROTOCOLS.iter().map(|name| name.to_vec()).collect();
-    }
+    config.alpn_protocols = protocols.iter().map(|name| name.to_vec()).collect();
     Ok((demanded, config))
 }
 

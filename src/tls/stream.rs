@@ -10,15 +10,19 @@ use rustls::{Connection, ProtocolVersion};
 
 use super::client_auth::{Admission, ClientAuthKey, Demanded};
 use super::session::Session;
-use crate::worker::{TcpStream, Worker};
+use super::shared_stream::{NoStream, SharedStream};
+use crate::worker::{Buffer, TcpStream, Worker};
 
-/// A connection. All operations take `&self`, so that one task can read while it writes.
-pub enum Stream {
+/// A connection, or one of the streams that share one. All operations take `&self`, so that one task can read while it
+/// writes. Without a type for such streams there are none, and a question for them costs nothing.
+pub enum Stream<S = NoStream> {
     /// TCP.
     Plain(TcpStream),
     /// TLS over TCP; boxed, because a TLS state is large and plain connections should not carry its
     /// size.
     Encrypted(Box<Encrypted>),
+    /// A stream that shares its connection.
+    Shared(S),
 }
 
 /// TLS over TCP, from either side.
@@ -35,11 +39,32 @@ impl Stream {
         Self::Encrypted(Box::new(Encrypted { session: Session::new(tcp, tls).into(), client_auth }))
     }
 
+    /// The same connection, where there may be streams, too.
+    pub fn widen<S>(self) -> Stream<S> {
+        match self {
+            Self::Plain(stream) => Stream::Plain(stream),
+            Self::Encrypted(tls) => Stream::Encrypted(tls),
+            Self::Shared(none) => match none {},
+        }
+    }
+}
+
+impl<S: SharedStream<Connection = Stream>> Stream<S> {
+    /// The connection, if this is not a stream that shares one.
+    pub fn into_connection(self) -> Option<Stream> {
+        match self {
+            Self::Plain(stream) => Some(Stream::Plain(stream)),
+            Self::Encrypted(tls) => Some(Stream::Encrypted(tls)),
+            Self::Shared(_) => None,
+        }
+    }
+
     /// The requirements for the client certificate when the connection began.
     pub(super) fn client_auth(&self) -> Option<&Arc<Demanded>> {
         match self {
             Self::Plain(_) => None,
             Self::Encrypted(tls) => tls.client_auth.as_ref(),
+            Self::Shared(stream) => stream.connection().client_auth(),
         }
     }
 
@@ -51,6 +76,7 @@ impl Stream {
                 Connection::Server(tls) => tls.server_name().map(Box::from),
                 Connection::Client(_) => None,
             },
+            Self::Shared(stream) => return stream.connection().admission(),
         };
         Admission { name, client_auth: self.client_auth().cloned() }
     }
@@ -60,6 +86,7 @@ impl Stream {
         match self {
             Self::Plain(_) => Ok(()),
             Self::Encrypted(tls) => tls.session.borrow_mut().feed_client_hello(bytes),
+            Self::Shared(_) => Ok(()),
         }
     }
 
@@ -72,17 +99,40 @@ impl Stream {
         match self {
             Self::Plain(_) => Poll::Ready(Ok(())),
             Self::Encrypted(tls) => tls.session.borrow_mut().poll_handshake(cx, answered),
+            Self::Shared(_) => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// Whether this is one of several streams of a connection.
+    #[inline(always)]
+    pub fn is_stream(&self) -> bool {
+        matches!(self, Self::Shared(_))
+    }
+
+    /// The stream, if this is one.
+    pub fn stream(&self) -> Option<&S> {
+        match self {
+            Self::Plain(_) | Self::Encrypted(_) => None,
+            Self::Shared(stream) => Some(stream),
         }
     }
 
     /// Whether the connection uses TLS.
     pub fn is_encrypted(&self) -> bool {
-        matches!(self, Self::Encrypted(_))
+        match self {
+            Self::Plain(_) => false,
+            Self::Encrypted(_) => true,
+            Self::Shared(stream) => stream.connection().is_encrypted(),
+        }
     }
 
     /// Version and cipher suite of TLS, such as `TLSv1.3` and `TLS13_AES_128_GCM_SHA256`.
     pub fn cipher(&self) -> Option<(&'static str, &'static str)> {
-        let Self::Encrypted(tls) = self else { return None };
+        let tls = match self {
+            Self::Plain(_) => return None,
+            Self::Encrypted(tls) => tls,
+            Self::Shared(stream) => return stream.connection().cipher(),
+        };
         let session = tls.session.borrow();
         let session = session.tls();
         let version = match session.protocol_version()? {
@@ -96,7 +146,27 @@ impl Stream {
     pub fn plain(&self) -> Option<&TcpStream> {
         match self {
             Self::Plain(stream) => Some(stream),
-            Self::Encrypted(_) => None,
+            Self::Encrypted(_) | Self::Shared(_) => None,
+        }
+    }
+
+    /// The TCP connection if it is not encrypted, or this stream.
+    ///
+    /// # Errors
+    /// It is encrypted.
+    pub fn into_plain(self) -> Result<TcpStream, Self> {
+        match self {
+            Self::Plain(stream) => Ok(stream),
+            other => Err(other),
+        }
+    }
+
+    /// The protocol that both sides agreed on in the handshake (ALPN).
+    pub fn protocol(&self) -> Option<Box<[u8]>> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Encrypted(tls) => tls.session.borrow().tls().alpn_protocol().map(Box::from),
+            Self::Shared(stream) => stream.connection().protocol(),
         }
     }
 
@@ -118,6 +188,7 @@ impl Stream {
         match self {
             Self::Plain(stream) => stream.poll_readable(cx),
             Self::Encrypted(tls) => tls.session.borrow().poll_readable(cx),
+            Self::Shared(stream) => stream.poll_readable(cx),
         }
     }
 
@@ -127,6 +198,8 @@ impl Stream {
         match self {
             Self::Plain(stream) => stream.poll_read(cx, bytes),
             Self::Encrypted(tls) => tls.session.borrow_mut().poll_read(cx, bytes),
+            // A stream hands its bytes over in a buffer.
+            Self::Shared(_) => Poll::Ready(Err(io::ErrorKind::Unsupported.into())),
         }
     }
 
@@ -139,6 +212,7 @@ impl Stream {
         match self {
             Self::Plain(stream) => stream.poll_write_vectored(cx, slices),
             Self::Encrypted(tls) => tls.session.borrow_mut().poll_write(cx, slices, false),
+            Self::Shared(stream) => stream.poll_write(cx, slices),
         }
     }
 
@@ -148,7 +222,11 @@ impl Stream {
     /// # Errors
     /// If the connection has closed.
     pub fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-        self.plain().map_or(Ok(0), |stream| stream.try_write(slices))
+        match self {
+            Self::Plain(stream) => stream.try_write(slices),
+            Self::Encrypted(_) => Ok(0),
+            Self::Shared(stream) => stream.try_write(slices),
+        }
     }
 
     /// Writes the last bytes. The end goes out with them as far as possible. With TCP, the shutdown must
@@ -157,13 +235,14 @@ impl Stream {
         match self {
             Self::Plain(stream) => stream.poll_write_last(cx, slices),
             Self::Encrypted(tls) => tls.session.borrow_mut().poll_write(cx, slices, true),
+            Self::Shared(stream) => stream.poll_write(cx, slices),
         }
     }
 
     /// Sends the bytes that TLS holds back. Does nothing for TCP.
     pub fn poll_flush(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self {
-            Self::Plain(_) => Poll::Ready(Ok(())),
+            Self::Plain(_) | Self::Shared(_) => Poll::Ready(Ok(())),
             Self::Encrypted(tls) => tls.session.borrow_mut().poll_flush(cx),
         }
     }
@@ -174,6 +253,10 @@ impl Stream {
         match self {
             Self::Plain(stream) => Poll::Ready(stream.shutdown_write()),
             Self::Encrypted(tls) => tls.session.borrow_mut().poll_shutdown(cx),
+            Self::Shared(stream) => {
+                stream.end(&[]);
+                Poll::Ready(Ok(()))
+            }
         }
     }
 
@@ -182,8 +265,12 @@ impl Stream {
         self.with_tcp(|stream| stream.poll_closed(cx))
     }
 
-    /// Ready once the peer is gone: see [`TcpStream::poll_closed`], and with `at_end` [`TcpStream::poll_ended`].
+    /// Ready once the peer is gone: see [`TcpStream::poll_closed`], and with `at_end` [`TcpStream::poll_ended`]. A client
+    /// that ends a shared stream waits for the response.
     pub fn poll_gone(&self, cx: &mut Context<'_>, at_end: bool) -> Poll<()> {
+        if let Self::Shared(stream) = self {
+            return stream.poll_gone(cx);
+        }
         self.with_tcp(|stream| match stream.poll_closed(cx) {
             Poll::Pending if at_end => stream.poll_ended(cx),
             closed => closed,
@@ -192,6 +279,9 @@ impl Stream {
 
     /// See [`TcpStream::poll_reset`].
     pub fn poll_reset(&self, cx: &mut Context<'_>) -> Poll<()> {
+        if let Self::Shared(stream) = self {
+            return stream.poll_gone(cx);
+        }
         self.with_tcp(|stream| stream.poll_reset(cx))
     }
 
@@ -202,6 +292,7 @@ impl Stream {
         match self {
             Self::Plain(stream) => stream.has_pending_event(),
             Self::Encrypted(tls) => !tls.session.borrow_mut().is_silent(|tcp| !tcp.has_pending_event()),
+            Self::Shared(_) => false,
         }
     }
 
@@ -211,6 +302,7 @@ impl Stream {
         match self {
             Self::Plain(stream) => stream.is_open_and_idle(),
             Self::Encrypted(tls) => tls.session.borrow_mut().is_silent(TcpStream::is_open_and_idle),
+            Self::Shared(stream) => stream.connection().is_open_and_idle(),
         }
     }
 
@@ -222,9 +314,18 @@ impl Stream {
 
     /// Reports that a message is complete. If the connection is dropped before the next message begins, TLS
     /// sends `close_notify`; else it does not (RFC 8446, section 6.1).
+    #[inline]
     pub fn message_ended(&self) {
-        if let Self::Encrypted(tls) = self {
-            tls.session.borrow_mut().set_whole(true);
+        self.message_ended_with(|| &[]);
+    }
+
+    /// Reports that a message with trailers is complete. On a connection of its own they were written with the body.
+    #[inline]
+    pub fn message_ended_with<'t>(&self, trailers: impl FnOnce() -> &'t [u8]) {
+        match self {
+            Self::Plain(_) => {}
+            Self::Encrypted(tls) => tls.session.borrow_mut().set_whole(true),
+            Self::Shared(stream) => stream.end(trailers()),
         }
     }
 
@@ -234,14 +335,50 @@ impl Stream {
         match self {
             Self::Plain(stream) => stream.close_with_reset(reset),
             Self::Encrypted(tls) => tls.session.borrow_mut().set_whole(!reset),
+            // A stream whose message is not complete never looks clean.
+            Self::Shared(_) => {}
         }
     }
 
+    #[inline(always)]
     fn with_tcp<T>(&self, ask: impl FnOnce(&TcpStream) -> T) -> T {
         match self {
             Self::Plain(stream) => ask(stream),
             Self::Encrypted(tls) => ask(tls.session.borrow().tcp()),
+            Self::Shared(stream) => stream.connection().with_tcp(ask),
         }
+    }
+}
+
+impl SharedStream for NoStream {
+    type Connection = Stream;
+
+    fn connection(&self) -> &Stream {
+        match *self {}
+    }
+
+    fn poll_readable(&self, _: &mut Context<'_>) -> Poll<()> {
+        match *self {}
+    }
+
+    fn poll_read_into(&self, _: &mut Context<'_>, _: &mut Buffer) -> Poll<io::Result<usize>> {
+        match *self {}
+    }
+
+    fn try_write(&self, _: &[IoSlice<'_>]) -> io::Result<usize> {
+        match *self {}
+    }
+
+    fn poll_write(&self, _: &mut Context<'_>, _: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        match *self {}
+    }
+
+    fn poll_gone(&self, _: &mut Context<'_>) -> Poll<()> {
+        match *self {}
+    }
+
+    fn end(&self, _: &[u8]) {
+        match *self {}
     }
 }
 

@@ -30,6 +30,7 @@ const TOP: &[Row] = &[
     ("access_log", "", "access_log: stdout"),
     ("workers", "", "workers: 3"),
     ("max_connections", "", "max_connections: 7"),
+    ("max_streams", "", "max_streams: 7"),
     (
         "shutdown_timeout",
         "tcp: { port: 1, target: h:1 }",
@@ -91,6 +92,7 @@ const HTTP: &[Row] = &[
     ("head_fields_max", "", "head_fields_max: 7"),
     ("target_bytes_max", "", "target_bytes_max: 1KiB"),
     ("ambiguous_paths", "", "ambiguous_paths: allow"),
+    ("http2", "", "http2: false"),
     ("trusted_proxies", "", "trusted_proxies: 10.0.0.1"),
     ("client_gone", "", "client_gone: fin"),
     ("redirect_to_https", "", "redirect_to_https: true"),

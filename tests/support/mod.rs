@@ -14,6 +14,8 @@ pub mod dialects;
 pub mod folder;
 pub mod gate;
 pub mod golden;
+#[cfg(feature = "http2")]
+pub mod http2;
 pub mod keys;
 pub mod keys_of_headers;
 mod acme_keys;

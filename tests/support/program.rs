@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -138,6 +138,17 @@ impl Program {
         let status = fs::read_to_string(self.proc("status")).unwrap();
         let kilobytes = status.lines().find_map(|line| line.strip_prefix("RssAnon:")?.strip_suffix("kB"));
         kilobytes.and_then(|number| number.trim().parse::<usize>().ok()).expect("a number of kB") * 1024
+    }
+
+    /// Waits until the program has ended.
+    #[track_caller]
+    pub fn wait(&mut self) -> ExitStatus {
+        let mut status = None;
+        until("it ends", || {
+            status = self.child.try_wait().unwrap();
+            status.is_some()
+        });
+        status.expect("it has ended")
     }
 
     /// A path in `/proc` about the program.

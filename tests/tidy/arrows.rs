@@ -61,9 +61,11 @@ const ARROWS: &[(&str, &[&str])] = &[
             "file_server",
             "encoding",
             "upstream",
+            "mux",
             "tls",
             "routing",
             "http1",
+            "http2",
             "proxy_protocol",
             "worker",
             "log",
@@ -77,16 +79,18 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "generation",
         &[
-            "policy", "upstream", "tls", "routing", "worker", "log", "metrics", "config", "http", "reason",
-            "files",
+            "policy", "upstream", "mux", "tls", "routing", "worker", "log", "metrics", "config", "http",
+            "reason", "files",
         ],
     ),
     ("policy", &["config::plan", "jwt", "http", "reason", "auth"]),
     ("file_server", &["config::plan", "http"]),
     ("encoding", &["config::plan", "http"]),
-    ("upstream", &["tls", "worker", "log", "metrics", "config::plan", "reason"]),
+    ("upstream", &["mux", "tls", "worker", "log", "metrics", "config::plan", "reason"]),
+    ("mux", &["tls", "http1", "http2", "worker", "http", "reason"]),
     ("tls", &["worker", "log", "config::plan", "http", "files"]),
     ("routing", &["config::plan", "http"]),
+    ("http2", &["http", "reason"]),
     ("http1", &["http", "reason"]),
     ("proxy_protocol", &[]),
     ("worker", &["config::plan"]),
@@ -147,10 +151,16 @@ pub(crate) const ORDERED: &[&str] = &[
     "src/http/name",
     "src/http/path",
     "src/http1",
+    "src/http2",
+    "src/http2/frame",
+    "src/http2/head",
+    "src/http2/hpack",
+    "src/http2/receive",
     "src/internal_api",
     "src/log",
     "src/log/access",
     "src/metrics",
+    "src/mux",
     "src/net",
     "src/net/dns",
     "src/policy",
@@ -159,6 +169,7 @@ pub(crate) const ORDERED: &[&str] = &[
     "src/proxy/decision",
     "src/proxy/file_reply",
     "src/proxy/forward",
+    "src/proxy/http2",
     "src/proxy/local_reply",
     "src/proxy/record",
     "src/proxy/setup",
@@ -179,7 +190,7 @@ pub(crate) const ORDERED: &[&str] = &[
 ];
 
 /// Modules that turn values into values and nothing else.
-const PURE: [&str; 5] = ["config", "http", "http1", "proxy_protocol", "routing"];
+const PURE: [&str; 6] = ["config", "http", "http1", "http2", "proxy_protocol", "routing"];
 
 /// Crates that do I/O or wait for it.
 const IO_CRATES: [&str; 8] =

@@ -66,6 +66,13 @@ const FEATURES: &[Feature] = &[
         words: &[],
     },
     Feature {
+        name: "http2",
+        room: &["src/http2/", "src/mux/", "src/proxy/http2/", "src/proxy/no_http2.rs"],
+        seam: &["src/lib.rs", "src/proxy/mod.rs"],
+        // The key is known without the feature too. The table of arrows says which module may use the room.
+        words: &[],
+    },
+    Feature {
         name: "jwt",
         room: &["src/jwt/", "src/net/", "src/gate/services/"],
         seam: &["src/lib.rs"],
@@ -170,7 +177,7 @@ mod tests {
 
     #[test]
     fn a_feature_without_comment_default_or_row_is_found() {
-        let good = "[features]\n# All.\ndefault = [\"acme\", \"auth\", \"compose\", \"compress\", \"demo\", \"dialects\", \"files\", \"jwt\", \"regex\", \"s3\"]\n# Orders.\nacme = []\n# Users.\nauth = []\n# Labels.\ncompose = []\n# Gzip.\ncompress = []\n# Try.\ndemo = []\n# Others.\ndialects = []\n# Files.\nfiles = []\n# Tokens.\njwt = []\n# Match.\nregex = []\n# Keep.\ns3 = []\n\n[x]\n";
+        let good = "[features]\n# All.\ndefault = [\"acme\", \"auth\", \"compose\", \"compress\", \"demo\", \"dialects\", \"files\", \"http2\", \"jwt\", \"regex\", \"s3\"]\n# Orders.\nacme = []\n# Users.\nauth = []\n# Labels.\ncompose = []\n# Gzip.\ncompress = []\n# Try.\ndemo = []\n# Others.\ndialects = []\n# Files.\nfiles = []\n# Streams.\nhttp2 = []\n# Tokens.\njwt = []\n# Match.\nregex = []\n# Keep.\ns3 = []\n\n[x]\n";
         assert_eq!(declared(good), [""; 0]);
         assert_eq!(declared(&good.replace("# Try.\n", "")).len(), 1);
         assert_eq!(declared(&good.replace(", \"regex\"", "")).len(), 1);

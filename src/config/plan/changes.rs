@@ -75,14 +75,22 @@ fn global_changes(old: &Plan, new: &Plan) -> Vec<String> {
         rejected_services,
     } = new;
     // The gate says when another number of workers takes effect. The listeners have the time-out.
-    let GlobalSettings { log_level, log_format, workers: _, max_connections, shutdown_timeout: _, watch } =
-        settings;
+    let GlobalSettings {
+        log_level,
+        log_format,
+        workers: _,
+        max_connections,
+        max_streams,
+        shutdown_timeout: _,
+        watch,
+    } = settings;
     let logging = old.settings.log_level != *log_level || old.access_log != *access_log;
     let log_format = old.settings.log_format != *log_format;
     let all = [
         (old.internal_api != *internal_api, "internal API changed".to_owned()),
         (old.orders != *orders, "ordering of certificates changed".to_owned()),
         (old.settings.max_connections != *max_connections, format!("max_connections is {max_connections}")),
+        (old.settings.max_streams != *max_streams, format!("max_streams is {max_streams}")),
         (old.settings.watch != *watch, format!("watch is {watch}")),
         (old.rejected_services != *rejected_services, rejected(*rejected_services)),
         (logging || log_format, "logging changed".to_owned()),

@@ -10,7 +10,7 @@ use super::bind::Bind;
 use super::origin::Origin;
 use super::policies::{Pages, RequestLimit};
 use super::rule::{Pass, Rule};
-use crate::config::keys::shape::{FIELDS, HEAD_SIZE, TARGET_SIZE, TIMEOUT};
+use crate::config::keys::shape::{FIELDS, FLAG, HEAD_SIZE, TARGET_SIZE, TIMEOUT};
 use crate::config::keys::{Form, Shape, ValueError, settings};
 use crate::http::HeadLimits;
 
@@ -29,6 +29,8 @@ settings! {
         target_bytes_max: usize = 8 << 10, TARGET_SIZE;
         /// Paths that a target may read as one that a rule guards: refuse or allow.
         ambiguous_paths: AmbiguousPaths = AmbiguousPaths::Refuse, AMBIGUOUS_PATHS;
+        /// Whether clients may speak HTTP/2: under TLS when both sides agree on it, in the clear by prior knowledge.
+        http2: bool = true, FLAG;
     }
 }
 

@@ -71,6 +71,7 @@ fn of_http(http: &HttpListener) -> Vec<String> {
         head_fields_max: fields,
         target_bytes_max: target,
         ambiguous_paths,
+        http2,
     } = settings;
     let mut said = vec![format!(
         "limits: head of {bytes} bytes and {fields} fields within {header_timeout:?}, target of {target} bytes, idle for {idle_timeout:?}",
@@ -80,6 +81,9 @@ fn of_http(http: &HttpListener) -> Vec<String> {
     }
     if *ambiguous_paths == AmbiguousPaths::Allow {
         said.push("paths that a target may read as guarded ones are forwarded".to_owned());
+    }
+    if !*http2 {
+        said.push("no HTTP/2".to_owned());
     }
     if *client_gone == ClientGone::Fin {
         said.push("a client that ends its side is gone".to_owned());

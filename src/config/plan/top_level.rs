@@ -23,6 +23,9 @@ settings! {
         workers: Option<usize> = None, WORKERS;
         /// Client connections of the whole process at once. At the limit, the one that has been idle longest makes room.
         max_connections: usize = 10_000, CONNECTIONS;
+        /// Streams of HTTP/2 of the whole process at once. Beyond the limit, a new stream is refused, and its client may
+        /// send the request again.
+        max_streams: usize = 20_000, CONNECTIONS;
         /// The time that a listener that closes waits for its exchanges and tunnels. 0 closes at once.
         shutdown_timeout: Duration = Duration::from_secs(5), DURATION;
         /// Whether a change of the files causes a reload. SMOLGATE_WATCH comes before it.
@@ -62,6 +65,7 @@ impl Plan {
             files: Vec::new(),
             settings: GlobalSettings {
                 max_connections: 0,
+                max_streams: 0,
                 shutdown_timeout: Duration::ZERO,
                 ..GlobalSettings::default()
             },

@@ -56,6 +56,13 @@ pub struct SpeedLimit {
 #[derive(Default)]
 pub struct ConnectionSpeed(OnceCell<Arc<SpeedState>>);
 
+impl ConnectionSpeed {
+    /// The speed of the same connection, for one of its streams.
+    pub fn share(&self) -> Self {
+        Self(self.0.get_or_init(Arc::default).clone().into())
+    }
+}
+
 /// The states that connections share, by the limits and the name of the group.
 #[derive(Default)]
 pub struct SharedSpeeds(HashMap<Arc<Speed>, Arc<SpeedState>>);

@@ -11,32 +11,48 @@ use super::connections::ConnectionHandle;
 use super::idle::Idling;
 use super::listener_state::ListenerState;
 use crate::generation::{ListenerSnapshot, Permit};
+use crate::http1::HeadScan;
 use crate::metrics::ListenerCounters;
+use crate::mux::Transport;
 use crate::policy::ConnectionSpeed;
 use crate::proxy::record::Failure;
 use crate::reason::Reason;
-use crate::tls::{Input, Stream};
+use crate::tls::Input;
 use crate::worker::Timer;
 
 /// One connection of a client.
 pub(in crate::proxy) struct Client {
     /// The listener that accepted it.
     pub(in crate::proxy) listener_state: Rc<ListenerState>,
-    pub(in crate::proxy) stream: Stream,
+    pub(in crate::proxy) stream: Transport,
     pub(in crate::proxy) input: Input,
     /// The client's address: that of the connection, or that of a PROXY header. Never an IPv4-mapped IPv6 address.
     pub(in crate::proxy) peer: IpAddr,
     /// The timer for waits for the client.
     pub(in crate::proxy) timer: Timer,
     /// Addresses of the client and of its destination, if a PROXY header announced them.
-    pub(in crate::proxy) proxy_header_addresses: Option<Box<(SocketAddr, SocketAddr)>>,
+    pub(in crate::proxy) proxy_header_addresses: Option<Rc<(SocketAddr, SocketAddr)>>,
     pub(in crate::proxy) handle: Rc<ConnectionHandle>,
     pub(in crate::proxy) speed: ConnectionSpeed,
-    pub(in crate::proxy) _permit: Permit,
-    pub(in crate::proxy) _counted: OpenConnection,
+    /// Counts against `max_connections`, or a stream of HTTP/2 against `max_streams`.
+    pub(in crate::proxy) _permit: Option<Permit>,
+    /// Counts the connection. A stream of HTTP/2 has none.
+    pub(in crate::proxy) _counted: Option<OpenConnection>,
 }
 
 impl Client {
+    /// The state of the search for the end of a head. A stream has the form of a head, with its own version.
+    #[inline(always)]
+    pub(in crate::proxy) fn head_scan(&self) -> HeadScan {
+        HeadScan::new(self.is_stream())
+    }
+
+    /// Whether this is a stream of HTTP/2, so that it has one request.
+    #[inline(always)]
+    pub(in crate::proxy) fn is_stream(&self) -> bool {
+        self.stream.is_stream()
+    }
+
     /// Runs `future`, unless the client resets its connection first, or with `at_end` ends its side.
     ///
     /// # Errors

@@ -174,7 +174,7 @@ impl ConnectionHandle {
 
     /// How long a draining connection still waits for a request.
     pub(in crate::proxy) fn stays_for(&self, now: Instant) -> Duration {
-        if self.must_make_room.get() {
+        if self.must_make_room() {
             return Duration::ZERO;
         }
         STAYS.saturating_sub(now.saturating_duration_since(self.answered.get()))
@@ -191,6 +191,11 @@ impl ConnectionHandle {
         self.must_make_room.set(true);
         self.advance(DrainStage::Draining);
         self.wake();
+    }
+
+    /// Whether the connection was told to make room for another.
+    pub(in crate::proxy) fn must_make_room(&self) -> bool {
+        self.must_make_room.get()
     }
 
     /// Ready when the connection was told to drain.

@@ -28,7 +28,7 @@ impl KeepAlive {
     pub(in crate::proxy) fn end_of_head(self, version: Version) -> &'static [u8] {
         match (self, version) {
             (Self::Keep, Version::Http10) => b"Connection: keep-alive\r\n\r\n",
-            (Self::Keep, Version::Http11) => b"\r\n",
+            (Self::Keep, Version::Http11) | (_, Version::Http2) => b"\r\n",
             (Self::Close | Self::Cut, _) => b"Connection: close\r\n\r\n",
         }
     }

@@ -44,6 +44,8 @@ pub(in crate::proxy) enum Act<'a> {
     Pass(&'a Pass),
     /// Close the connection without a response.
     Drop,
+    /// Serve streams from now on: the input begins with the preface of HTTP/2.
+    Http2,
     /// Refuse the request: its head is not valid, no rule matches, or its rule does not take it.
     Refuse(Failure),
 }

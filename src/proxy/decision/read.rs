@@ -7,8 +7,8 @@ use std::time::Instant;
 use super::ask::ask;
 use super::decision::{Act, Decision};
 use super::rules::decide;
-use crate::http1::HeadScan;
 use crate::proxy::client::{Exchange, Unfinished};
+use crate::proxy::http2::{self, Next};
 use crate::proxy::record::Failure;
 use crate::reason::Reason;
 
@@ -16,7 +16,7 @@ use crate::reason::Reason;
 /// between two requests, or was silent for too long.
 pub(in crate::proxy) async fn read<'a>(exchange: &mut Exchange<'a>, act: &mut Option<Act<'a>>) {
     let Some(http) = exchange.snapshot.http() else { return };
-    let mut scan = HeadScan::default();
+    let mut scan = exchange.client.head_scan();
     let mut begun: Option<Instant> = None;
     let mut unfinished = Unfinished::default();
     let failure = loop {
@@ -25,7 +25,14 @@ pub(in crate::proxy) async fn read<'a>(exchange: &mut Exchange<'a>, act: &mut Op
             // Boxed, because few requests wait, and the future of all would have room for it.
             Ok(Decision::Ask(question)) => return Box::pin(ask(exchange, http, question, act)).await,
             Ok(Decision::Incomplete) => {}
-            Err(failure) => break failure,
+            Err(failure) => match http2::next(exchange.client, http, failure) {
+                Next::Http2 => {
+                    *act = Some(Act::Http2);
+                    return;
+                }
+                Next::Incomplete => {}
+                Next::Refuse(failure) => break failure,
+            },
         }
         let Exchange { client, record, .. } = &mut *exchange;
         let now = record.snapshot.worker().now();

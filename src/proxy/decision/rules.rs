@@ -125,7 +125,8 @@ pub(super) fn decide_again<'a>(
     let rule = snapshot.rule(index).ok_or_else(gone)?;
     let mut table = snapshot.state.table.borrow_mut();
     let (input, limits) = (exchange.client.input.unread(), http.head_limits());
-    let head = parse_request(input, &mut HeadScan::default(), &limits, &mut table)?.ok_or_else(gone)?;
+    let head =
+        parse_request(input, &mut exchange.client.head_scan(), &limits, &mut table)?.ok_or_else(gone)?;
     let is_encrypted = exchange.client.stream.is_encrypted();
     let (speed, record) = (&exchange.client.speed, &mut exchange.record);
     let outcome = consult((index, rule), &head, (is_encrypted, speed), record);
@@ -264,8 +265,8 @@ fn act_of<'a>(exchange: &Exchange<'a>, rule: &'a Rule, head: &RequestHead<'_>) -
             None => Act::Forward(Attempts::new(exchange, rule, proxy, head)),
         },
         Action::Redirect(redirect) => with_host(local_reply::redirect(exchange, head, rule, redirect)),
-        // A passed-on connection must stay encrypted, and TLS was terminated here.
-        Action::Pass(_) if exchange.client.stream.is_encrypted() => {
+        // A passed-on connection must stay encrypted, and TLS was terminated here. A stream is no connection.
+        Action::Pass(_) if exchange.client.stream.plain().is_none() => {
             Act::Refuse(Failure::misdirected(Misdirection::PassedOn))
         }
         Action::Pass(pass) => Act::Pass(pass),

@@ -206,6 +206,6 @@ async fn transfer(
         // A client cannot change the protocol in the middle of its request (RFC 9110, section 7.8).
         upload.complete().await?;
     }
-    let uploaded = upload.end(&target.stream, until_close)?;
+    let uploaded = upload.end(&target.stream, until_close, || body.trailers_if(request.accepts_trailers))?;
     Ok(Transferred { status, keep, until_close, uploaded, keep_alive })
 }

@@ -15,6 +15,7 @@ pub(super) fn via(received: Version) -> &'static [u8] {
     match received {
         Version::Http11 => b"Via: 1.1 smolgate\r\n",
         Version::Http10 => b"Via: 1.0 smolgate\r\n",
+        Version::Http2 => b"Via: 2.0 smolgate\r\n",
     }
 }
 
@@ -64,7 +65,7 @@ mod tests {
         for hop in ["smolgate", "1.1 smolgate2", "1.1 other (smolgate)", "1.1 other smolgate", "1.1", ""] {
             assert!(!is_a_gate(hop.as_bytes()), "{hop}");
         }
-        for version in [Version::Http10, Version::Http11] {
+        for version in [Version::Http10, Version::Http11, Version::Http2] {
             let line = via(version).strip_prefix(b"Via: ").and_then(|line| line.strip_suffix(b"\r\n"));
             assert!(is_a_gate(line.unwrap()), "the line of smolgate itself");
         }

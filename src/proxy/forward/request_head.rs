@@ -10,7 +10,7 @@ use crate::config::plan::{Location, Proxy, Rule};
 use crate::http::{
     Field, Framing, Name, RequestHead, behind_prefix, has_dot_segments, is_x_forwarded, upgrade_protocols,
 };
-use crate::http1::{HeadScan, parse_request};
+use crate::http1::parse_request;
 use crate::policy::PolicyState;
 use crate::proxy::client::{Exchange, balance_key};
 use crate::proxy::edits::{ClientValues, edited_request, with_values};
@@ -93,7 +93,8 @@ fn parsed_again<T>(
     let limits = &exchange.snapshot.http().ok_or_else(gone)?.head_limits();
     let mut table = exchange.snapshot.state.table.borrow_mut();
     let input = collected.unwrap_or_else(|| exchange.client.input.unread());
-    let head = parse_request(input, &mut HeadScan::default(), limits, &mut table)?.ok_or_else(gone)?;
+    let head =
+        parse_request(input, &mut exchange.client.head_scan(), limits, &mut table)?.ok_or_else(gone)?;
     Ok(read(head))
 }
 

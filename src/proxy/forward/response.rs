@@ -11,12 +11,13 @@ use super::response_head::{Response, keep_alive_time, write_cookie, write_head};
 use crate::config::plan::Proxy;
 use crate::http::{Framing, HeadLimits, Version};
 use crate::http1::{HeadScan, parse_response};
+use crate::mux::Transport;
 use crate::proxy::client::{KeepAlive, Request};
 use crate::proxy::edits::{edited_response, encode_response, intercept};
 use crate::proxy::record::{ExchangeRecord, Failure};
 use crate::proxy::transfer::{Body, DISCARDED_MAX, Incoming, NewBody, Transfer, write_all};
 use crate::reason::Reason;
-use crate::tls::{Input, Stream};
+use crate::tls::Input;
 use crate::worker::Timer;
 
 /// Limits on the head of a response. They are more generous than those on requests, because targets are trusted more.
@@ -28,11 +29,11 @@ const INTERIM_MAX: u32 = 16;
 /// Reads the response of a target.
 pub(super) struct ResponseReader<'a> {
     /// The connection of the target.
-    pub(super) target: &'a Stream,
+    pub(super) target: &'a Transport,
     /// Bytes that were read from the target.
     pub(super) input: &'a mut Input,
     /// The connection of the client.
-    pub(super) client: &'a Stream,
+    pub(super) client: &'a Transport,
     /// The request that the target answers.
     pub(super) request: &'a Request,
     /// Records that the response has begun, and the bytes that the client was sent.
@@ -61,7 +62,7 @@ impl ResponseReader<'_> {
                     return Ok(());
                 }
                 interim += 1;
-                if self.request.version == Version::Http11 {
+                if self.request.version != Version::Http10 {
                     self.forward_interim(some).await?;
                 }
                 *response = None;
@@ -128,7 +129,7 @@ impl ResponseReader<'_> {
             status: head.status,
             framing,
             chunked,
-            until_close: endless && !chunked,
+            until_close: endless && request.version == Version::Http10,
             keep_alive: head.keep_alive.then(|| keep_alive_time(&head)),
             head: snapshot.worker().buffer(),
             new_body: None,

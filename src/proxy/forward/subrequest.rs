@@ -11,7 +11,7 @@ use super::answer::{self, FinalAnswer, with_connection};
 use super::forwarded::{Forwarded, write_forwarded};
 use crate::config::plan::{AuthServer, HttpListener};
 use crate::http::{Field, Method, Name, RequestHead, ResponseHead, is_x_forwarded};
-use crate::http1::{HeadScan, parse_request};
+use crate::http1::parse_request;
 use crate::proxy::client::{Exchange, Media};
 use crate::proxy::record::Failure;
 use crate::proxy::transfer::{Body, Incoming};
@@ -152,7 +152,8 @@ fn request_head(
     let internal = || Failure::new(Reason::Internal);
     let mut table = exchange.snapshot.state.table.borrow_mut();
     let (input, limits) = (exchange.client.input.unread(), http.head_limits());
-    let head = parse_request(input, &mut HeadScan::default(), &limits, &mut table)?.ok_or_else(internal)?;
+    let head =
+        parse_request(input, &mut exchange.client.head_scan(), &limits, &mut table)?.ok_or_else(internal)?;
     let forwarded = Forwarded::of(exchange, &head);
     let mut out = exchange.snapshot.worker().buffer();
     let path = [base_path, server.path()];
@@ -220,7 +221,8 @@ pub(in crate::proxy) fn sign_in(
     let internal = || Failure::new(Reason::Internal);
     let mut table = exchange.snapshot.state.table.borrow_mut();
     let (input, limits) = (exchange.client.input.unread(), http.head_limits());
-    let head = parse_request(input, &mut HeadScan::default(), &limits, &mut table)?.ok_or_else(internal)?;
+    let head =
+        parse_request(input, &mut exchange.client.head_scan(), &limits, &mut table)?.ok_or_else(internal)?;
     let (proto, host) = place(&head, &Forwarded::of(exchange, &head));
     let url = [proto, b"://", host, head.path_and_query].concat();
     let mut place = Vec::new();

@@ -14,8 +14,8 @@ use crate::generation::{ListenerSnapshot, TunnelContext};
 use crate::http::Method;
 use crate::log::AccessRecord;
 use crate::log::repeats::{self, Admitted, Subject};
+use crate::mux::Transport;
 use crate::reason::Reason;
-use crate::tls::Stream;
 
 /// Counts and logs a connection that was closed because it did not end within `shutdown_timeout`.
 pub(in crate::proxy) fn log_forced_close(snapshot: &ListenerSnapshot, peer: IpAddr) {
@@ -32,7 +32,7 @@ pub(in crate::proxy) fn log_forced_close(snapshot: &ListenerSnapshot, peer: IpAd
 pub(in crate::proxy) fn log_dropped(
     snapshot: &ListenerSnapshot,
     peer: IpAddr,
-    stream: &Stream,
+    stream: &Transport,
     rule: usize,
     name: &[u8],
 ) {
@@ -89,7 +89,7 @@ impl<'a> ConnectionRecord<'a> {
     pub(in crate::proxy) fn new(
         context: &'a TunnelContext,
         peer: IpAddr,
-        stream: &Stream,
+        stream: &Transport,
         start: TunnelStart,
     ) -> Self {
         let now = context.worker().now();

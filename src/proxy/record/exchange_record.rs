@@ -19,9 +19,9 @@ use crate::generation::ListenerSnapshot;
 use crate::http::Method;
 use crate::log::AccessRecord;
 use crate::log::repeats::{self, Admitted, Subject};
+use crate::mux::Transport;
 use crate::policy::PolicyState;
 use crate::reason::Reason;
-use crate::tls::Stream;
 
 /// How far a record is.
 #[derive(PartialEq, Eq)]
@@ -70,7 +70,7 @@ pub(in crate::proxy) struct ExchangeRecord<'a> {
 }
 
 impl<'a> ExchangeRecord<'a> {
-    pub(in crate::proxy) fn new(snapshot: &'a ListenerSnapshot, client: IpAddr, stream: &Stream) -> Self {
+    pub(in crate::proxy) fn new(snapshot: &'a ListenerSnapshot, client: IpAddr, stream: &Transport) -> Self {
         let now = snapshot.worker().now();
         let log = snapshot.generation.access.as_ref();
         Self {

@@ -29,6 +29,7 @@ impl RequestSummary {
             version: match head.version {
                 Version::Http10 => "HTTP/1.0",
                 Version::Http11 => "HTTP/1.1",
+                Version::Http2 => "HTTP/2.0",
             },
             user_agent: field(Name::UserAgent),
             referer: field(Name::Referer),
@@ -47,6 +48,7 @@ impl RequestSummary {
             version: match head.version {
                 b"HTTP/1.1" => "HTTP/1.1",
                 b"HTTP/1.0" => "HTTP/1.0",
+                b"HTTP/2.1" => "HTTP/2.0",
                 _ => "-",
             },
             user_agent: head.field(b"user-agent").into(),

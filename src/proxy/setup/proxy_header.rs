@@ -1,6 +1,7 @@
 //! The PROXY header, with which a trusted peer announces the address of its client.
 
 use std::io;
+use std::rc::Rc;
 use std::time::Duration;
 
 use tracing::Level;
@@ -50,7 +51,7 @@ async fn take_header(client: &mut Client) -> io::Result<Result<(), HeaderError>>
                 client.input.consume(header.len);
                 if let Some(addresses) = header.addresses {
                     client.peer = peer_address(addresses.0);
-                    client.proxy_header_addresses = Some(Box::new(addresses));
+                    client.proxy_header_addresses = Some(Rc::new(addresses));
                 }
                 return Ok(Ok(()));
             }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use crate::generation::{ListenerSnapshot, NameAction};
 use crate::http::HostKey;
 use crate::metrics::Handshake;
+use crate::mux::Transport;
 use crate::proxy::client::{Client, IdleEnd, Unfinished, wait_for_request};
 use crate::tls::{
     Alert, HELLO_BYTES_MAX, HandshakeError, HelloError, HelloScan, Input, Stream, parse_hello, refuse,
@@ -84,9 +85,10 @@ async fn attempt(mut client: Client) -> Result<Inspected, Refused> {
     let snapshot = client.listener_state.snapshot();
     let action = snapshot.action_for_name(name.as_ref(), client.peer);
     let asked: Box<[u8]> = name.as_ref().map(HostKey::as_bytes).unwrap_or_default().into();
-    let stream = match (action, client.stream) {
-        (NameAction::Terminate, Stream::Plain(stream)) => stream,
+    let stream = match (action, client.stream.into_plain()) {
+        (NameAction::Terminate, Ok(stream)) => stream,
         (_, stream) => {
+            let stream = stream.map_or_else(|stream| stream, Stream::Plain);
             return Ok(Inspected { client: Client { stream, ..client }, snapshot, action, name: asked });
         }
     };
@@ -96,18 +98,19 @@ async fn attempt(mut client: Client) -> Result<Inspected, Refused> {
     let slot = snapshot.state.handshakes.take();
     let accepted = terminator.accept(stream, name.as_ref(), &mut client.input, &slot).await;
     drop(slot);
-    client.stream = accepted.map_err(|error| match error {
+    let accepted = accepted.map_err(|error| match error {
         HandshakeError::ChallengeAnswered => (Handshake::Challenge, error.to_string()),
         HandshakeError::UnknownName => (Handshake::UnknownName, asked_for(name.as_ref())),
         HandshakeError::Displaced => (Handshake::TimedOut, error.to_string()),
         HandshakeError::Failed(error) if is_gone(&error) => (Handshake::Gone, error.to_string()),
         HandshakeError::Failed(error) => (Handshake::Failed, error.to_string()),
     })?;
+    client.stream = accepted.widen();
     Ok(Inspected { client, snapshot, action, name: asked })
 }
 
 /// Reads the server name of the client hello. Sends nothing, and leaves the hello in the input.
-async fn read_client_hello(stream: &Stream, input: &mut Input) -> Result<Option<HostKey>, Refused> {
+async fn read_client_hello(stream: &Transport, input: &mut Input) -> Result<Option<HostKey>, Refused> {
     let mut scan = HelloScan::default();
     loop {
         match parse_hello(input.unread(), &mut scan) {
@@ -127,7 +130,7 @@ async fn read_client_hello(stream: &Stream, input: &mut Input) -> Result<Option<
 }
 
 /// Answers a client whose hello is not valid: in plain HTTP if it seems to speak HTTP, else with an alert.
-fn reject(stream: &Stream, input: &mut Input, error: HelloError) {
+fn reject(stream: &Transport, input: &mut Input, error: HelloError) {
     let Some(tcp) = stream.plain() else { return };
     match error {
         HelloError::NotTls if input.unread().first().is_some_and(u8::is_ascii_uppercase) => {

@@ -11,7 +11,8 @@ use std::task::{Context, Poll, ready};
 
 use crate::http::Framing;
 use crate::http1::{BodyError, BodyReader};
-use crate::tls::{Input, Stream};
+use crate::mux::Transport;
+use crate::tls::Input;
 use crate::worker::{Pipe, TcpStream};
 
 /// How much of a body was read.
@@ -36,7 +37,7 @@ pub(in crate::proxy) struct Piece {
 
 /// A body together with the connection that it comes from.
 pub(in crate::proxy) struct Incoming<'a> {
-    pub(in crate::proxy) stream: &'a Stream,
+    pub(in crate::proxy) stream: &'a Transport,
     pub(in crate::proxy) input: &'a mut Input,
     pub(in crate::proxy) body: &'a mut Body,
 }
@@ -71,6 +72,11 @@ impl Body {
     /// Trailers that may be forwarded.
     pub(in crate::proxy) fn trailers(&self) -> &[u8] {
         self.reader.trailers()
+    }
+
+    /// Trailers that may be forwarded, if they are wanted.
+    pub(in crate::proxy) fn trailers_if(&self, wanted: bool) -> &[u8] {
+        if wanted { self.trailers() } else { &[] }
     }
 
     /// Removes the bytes that are accounted for from the input. After this the request cannot be sent again.

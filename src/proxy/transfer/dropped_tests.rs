@@ -13,6 +13,7 @@ use socket2::SockRef;
 use super::{Body, Incoming, Transfer};
 use crate::http::Framing;
 use crate::metrics::Counter;
+use crate::mux::Transport;
 use crate::proxy::record::Meter;
 use crate::tls::{Input, Stream};
 use crate::worker::{self, TcpStream, Worker};
@@ -43,7 +44,7 @@ async fn until_pending<F: Future>(future: F, sink: &mut Peer, times: usize) -> b
 }
 
 /// A connection, and its other end. A narrow connection has small buffers, so that writes wait often.
-fn pair(worker: &Worker, narrow: bool) -> (Stream, Peer) {
+fn pair(worker: &Worker, narrow: bool) -> (Transport, Peer) {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     if narrow {
         SockRef::from(&listener).set_recv_buffer_size(4096).unwrap();

@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::write::write_message;
 use crate::encoding::{Encoder, Progress, Step};
 use crate::http1::{CHUNK_END, ChunkPrefix, LAST_CHUNK};
+use crate::mux::Transport;
 use crate::proxy::record::{Meter, TransferError};
-use crate::tls::Stream;
 use crate::worker::{Buffer, BufferSize, Timer, Worker};
 
 /// Bytes that are encoded at once, which takes about a tenth of a millisecond. After that other tasks go on.
@@ -23,7 +23,7 @@ const ROOM_LEAST: usize = 64;
 /// The way of an encoded body to the client.
 pub(in crate::proxy) struct EncodedBody<'a> {
     pub(in crate::proxy) worker: &'a Worker,
-    pub(in crate::proxy) to: &'a Stream,
+    pub(in crate::proxy) to: &'a Transport,
     pub(in crate::proxy) timer: &'a Timer,
     /// How long a write may make no progress.
     pub(in crate::proxy) timeout: Duration,
@@ -47,7 +47,7 @@ struct End<'a> {
 impl<'a> EncodedBody<'a> {
     /// A body behind a head. Nothing of either is written yet.
     pub(in crate::proxy) fn new(
-        (worker, to, timer): (&'a Worker, &'a Stream, &'a Timer),
+        (worker, to, timer): (&'a Worker, &'a Transport, &'a Timer),
         timeout: Duration,
         meter: &'a Meter<'a>,
         encoder: Encoder,

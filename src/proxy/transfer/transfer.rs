@@ -13,9 +13,9 @@ use super::pace::room;
 use super::slices::{COPIED_MAX, Slices};
 use super::write::write_message;
 use crate::http1::{BodyError, CHUNK_END, ChunkPrefix, LAST_CHUNK};
+use crate::mux::Transport;
 use crate::policy::Pace;
 use crate::proxy::record::{Meter, TransferError};
-use crate::tls::Stream;
 use crate::worker::{Buffer, Timer, Worker};
 
 /// A body of a known length of at least this many bytes is moved inside the kernel, if that is possible.
@@ -33,7 +33,7 @@ const COALESCE_TIME: Duration = Duration::from_micros(10);
 pub(in crate::proxy) struct Transfer<'a> {
     pub(in crate::proxy) worker: &'a Worker,
     pub(in crate::proxy) from: Incoming<'a>,
-    pub(in crate::proxy) to: &'a Stream,
+    pub(in crate::proxy) to: &'a Transport,
     pub(in crate::proxy) timer: &'a Timer,
     /// How long a read or a write may make no progress.
     pub(in crate::proxy) timeout: Duration,
@@ -233,7 +233,7 @@ mod tests {
     use crate::http::Framing;
     use crate::metrics::Counter;
     use crate::proxy::transfer::body::Body;
-    use crate::tls::Input;
+    use crate::tls::{Input, Stream};
     use crate::worker::{self, TcpStream};
 
     const TIMEOUT: Duration = Duration::from_secs(60);
@@ -241,8 +241,8 @@ mod tests {
     /// Two connections. Bytes of the first one are sent on the second.
     struct Direction {
         worker: Worker,
-        from: Stream,
-        to: Stream,
+        from: Transport,
+        to: Transport,
         timer: Timer,
         total: Counter,
     }
@@ -278,7 +278,7 @@ mod tests {
         }
     }
 
-    fn pair(worker: &Worker) -> (Stream, Peer) {
+    fn pair(worker: &Worker) -> (Transport, Peer) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let peer = Peer::connect(listener.local_addr().unwrap()).unwrap();
         let (ours, _) = listener.accept().unwrap();

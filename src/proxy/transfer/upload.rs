@@ -5,15 +5,15 @@ use std::io;
 use std::pin::Pin;
 use std::task::Poll;
 
+use crate::mux::Transport;
 use crate::proxy::record::{Failure, Meter, TransferError};
 use crate::reason::Reason;
-use crate::tls::Stream;
 
 /// An upload that goes on while another future is awaited.
 pub(in crate::proxy) struct ConcurrentUpload<'a, F> {
     future: Option<F>,
     /// The client that sends. When it is gone, nothing is awaited any more.
-    client: &'a Stream,
+    client: &'a Transport,
     /// A client that has ended its side is gone.
     at_end: bool,
     /// Writing to the target failed. The target may have answered before that.
@@ -25,7 +25,7 @@ pub(in crate::proxy) struct ConcurrentUpload<'a, F> {
 impl<'a, F: Future<Output = Result<(), TransferError>>> ConcurrentUpload<'a, Pin<&mut F>> {
     /// Without a `future` the upload has ended already: `failed` says how.
     pub(in crate::proxy) fn new(
-        (client, at_end): (&'a Stream, bool),
+        (client, at_end): (&'a Transport, bool),
         future: Option<Pin<&'a mut F>>,
         failed: bool,
         meter: &'a Meter<'a>,
@@ -59,11 +59,16 @@ impl<'a, F: Future<Output = Result<(), TransferError>>> ConcurrentUpload<'a, Pin
     /// # Errors
     /// When a response that ends with the connection may have ended with a reset instead. The kernel reports a reset
     /// once, and here it reported it to the upload. TLS tells an end from a reset.
-    pub(in crate::proxy) fn end(&self, target: &Stream, until_close: bool) -> Result<bool, Failure> {
+    pub(in crate::proxy) fn end<'t>(
+        &self,
+        target: &Transport,
+        until_close: bool,
+        trailers: impl FnOnce() -> &'t [u8],
+    ) -> Result<bool, Failure> {
         if until_close && self.failed && !target.is_encrypted() {
             return Err(Failure::new(Reason::ResponseTruncated));
         }
-        self.client.message_ended();
+        self.client.message_ended_with(trailers);
         if self.is_complete() {
             target.message_ended();
         }

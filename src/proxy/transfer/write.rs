@@ -5,26 +5,26 @@ use std::io::{self, IoSlice};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use crate::tls::Stream;
+use crate::mux::Transport;
 use crate::worker::Timer;
 
-/// A function that writes, such as [`Stream::poll_write_vectored`].
-type PollWrite = fn(&Stream, &mut Context<'_>, &[IoSlice<'_>]) -> Poll<io::Result<usize>>;
+/// A function that writes, such as [`Transport::poll_write_vectored`].
+type PollWrite = fn(&Transport, &mut Context<'_>, &[IoSlice<'_>]) -> Poll<io::Result<usize>>;
 
 /// Writes all of `slices`. `timeout` counts anew after each write that takes some bytes.
 pub(in crate::proxy) fn write_all(
-    to: &Stream,
+    to: &Transport,
     slices: &mut [IoSlice<'_>],
     timer: &Timer,
     timeout: Duration,
 ) -> impl Future<Output = io::Result<()>> {
-    write_all_by(Stream::poll_write_vectored, to, slices, timer, timeout)
+    write_all_by(Transport::poll_write_vectored, to, slices, timer, timeout)
 }
 
 /// Writes all of a message. With `ends`, no message follows: on plain TCP, the end of the connection goes out in one
 /// packet with the last bytes.
 pub(in crate::proxy) async fn write_message(
-    to: &Stream,
+    to: &Transport,
     mut slices: &mut [IoSlice<'_>],
     ends: bool,
     timer: &Timer,
@@ -36,7 +36,7 @@ pub(in crate::proxy) async fn write_message(
         IoSlice::advance_slices(&mut slices, written);
         return if slices.is_empty() { Ok(()) } else { write_all(to, slices, timer, timeout).await };
     }
-    write_all_by(Stream::poll_write_last, to, slices, timer, timeout).await?;
+    write_all_by(Transport::poll_write_last, to, slices, timer, timeout).await?;
     if let Some(to) = to.plain() {
         // An error means that the connection is closed already.
         let _ = to.shutdown_write();
@@ -46,7 +46,7 @@ pub(in crate::proxy) async fn write_message(
 
 async fn write_all_by(
     poll_write: PollWrite,
-    to: &Stream,
+    to: &Transport,
     mut slices: &mut [IoSlice<'_>],
     timer: &Timer,
     timeout: Duration,

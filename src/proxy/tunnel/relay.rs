@@ -10,12 +10,13 @@ use std::time::{Duration, Instant};
 use futures_lite::future::{or, try_zip};
 
 use crate::generation::TunnelContext;
+use crate::mux::Transport;
 use crate::policy::{Pace, PolicyState};
 use crate::proxy::client::Client;
 use crate::proxy::record::{ConnectionRecord, Meter};
 use crate::proxy::transfer::room;
 use crate::reason::Reason;
-use crate::tls::{Input, Stream};
+use crate::tls::Input;
 use crate::upstream::TargetConnection;
 use crate::worker::{BUFFER_BYTES, TcpStream, Worker};
 
@@ -69,7 +70,7 @@ pub(super) async fn relay_connection(
 /// One side of a tunnel.
 #[derive(Clone, Copy)]
 struct Peer<'a> {
-    stream: &'a Stream,
+    stream: &'a Transport,
     /// Why the tunnel ends when this connection fails.
     gone: Reason,
 }

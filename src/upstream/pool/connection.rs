@@ -1,7 +1,8 @@
 //! A connection to a target.
 
 use crate::config::plan::TargetAddress;
-use crate::tls::{Input, Stream};
+use crate::mux::Transport;
+use crate::tls::Input;
 use crate::upstream::limits::OpenConnection;
 use crate::upstream::limits::OpenRequest;
 
@@ -9,7 +10,7 @@ use crate::upstream::limits::OpenRequest;
 /// then only a pointer moves.
 pub struct TargetConnection {
     /// The connection.
-    pub stream: Stream,
+    pub stream: Transport,
     /// Bytes that the target sent and no reader has taken yet.
     pub input: Input,
     /// The target's address.

@@ -193,7 +193,14 @@ impl Pool {
             }
         };
         let input = Input::default();
-        Ok(Box::new(TargetConnection { stream, input, address, reused: false, counted: None, place: None }))
+        Ok(Box::new(TargetConnection {
+            stream: stream.widen(),
+            input,
+            address,
+            reused: false,
+            counted: None,
+            place: None,
+        }))
     }
 
     /// Closes connections that are too old or have a pending event, such as a close by the target, and those whose places

@@ -19,8 +19,16 @@ use crate::worker::worker::Worker;
 /// The time until the next attempt at a Unix socket whose queue is full.
 const QUEUE_FULL: Duration = Duration::from_millis(10);
 
+/// A byte with one valid value. An enum around a connection keeps its variant in the others, so it has no tag of its own.
+#[derive(Clone, Copy, Debug)]
+#[repr(u8)]
+enum Tag {
+    Tcp = 0,
+}
+
 /// A TCP connection. Reads and writes do not allocate. Only one task at a time may use each direction.
 pub struct TcpStream {
+    _tag: Tag,
     socket: Socket,
     source: Rc<Source>,
     key: usize,
@@ -35,7 +43,7 @@ impl TcpStream {
     pub fn new(worker: &Worker, socket: Socket) -> io::Result<Self> {
         let (key, source) = worker.inner.reactor.add(&socket)?;
         source.write.set_ready(true);
-        Ok(Self { socket, source, key, worker: worker.clone() })
+        Ok(Self { _tag: Tag::Tcp, socket, source, key, worker: worker.clone() })
     }
 
     /// Opens a connection. It has no deadline of its own.
@@ -55,7 +63,7 @@ impl TcpStream {
         // Register the socket only now: the kernel reports a hang-up for a socket that is not connecting.
         let socket = Socket::from(socket);
         let (key, source) = worker.inner.reactor.add(&socket)?;
-        let stream = Self { socket, source, key, worker: worker.clone() };
+        let stream = Self { _tag: Tag::Tcp, socket, source, key, worker: worker.clone() };
         poll_fn(|cx| stream.source.write.poll_ready(cx)).await;
         match stream.socket.take_error()? {
             Some(error) => Err(error),

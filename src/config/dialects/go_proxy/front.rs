@@ -29,6 +29,7 @@ const SETTINGS: HttpWritten = HttpWritten {
     head_fields_max: None,
     target_bytes_max: None,
     ambiguous_paths: None,
+    http2: None,
 };
 
 /// Adds a file.

@@ -1,0 +1,245 @@
+//! A stream as a transport: a request is read in the HTTP/1.1 form, and a response is written in it.
+
+use std::io::{self, IoSlice};
+use std::rc::Rc;
+use std::task::{Context, Poll};
+
+use super::shared::{Shared, State};
+use super::slot::{OUTPUT_BYTES_MAX, RequestBody, Slot};
+use super::space::Memory;
+use crate::http::HeadLimits;
+use crate::http1::{CHUNK_END, ChunkPrefix, HeadScan, LAST_CHUNK, parse_response};
+use crate::http2::{Connection, ErrorCode, Literals, StreamKey, encode_lines, encode_response};
+use crate::reason::Reason;
+use crate::tls::{self, SharedStream};
+use crate::worker::{Buffer, LARGE_BUFFER_BYTES, Worker};
+
+/// Limits on the head of a response. Those of targets were checked before, and rules may have added fields.
+const HEAD_LIMITS: HeadLimits = HeadLimits { bytes: 512 * 1024, fields: 512, target: 0 };
+
+/// Literals of responses. Huffman codes save bytes, and cost more CPU than most networks are worth.
+const LITERALS: Literals = Literals { huffman: false, never_indexed: false };
+
+/// A stream that the peer has opened, with one exchange. Dropping it ends it: a response that is not complete is
+/// reset.
+pub struct Stream {
+    connection: Rc<Shared>,
+    index: usize,
+}
+
+impl Stream {
+    pub(super) fn new(connection: &Rc<Shared>, index: usize) -> Stream {
+        Stream { connection: connection.clone(), index }
+    }
+
+    /// The worker of the connection.
+    pub fn worker(&self) -> &Worker {
+        &self.connection.worker
+    }
+
+    /// The head of the request, in the HTTP/1.1 form. Its version is 2.0.
+    pub fn take_head(&self) -> Option<Buffer> {
+        self.with(|slot| slot.head.take())
+    }
+
+    /// The reason for which the request is refused, if it is.
+    pub fn refusal(&self) -> Option<Reason> {
+        self.with(|slot| slot.refusal)
+    }
+
+    /// Refuses the stream: the request is not processed, so the client may send it again.
+    pub fn refuse(self) {
+        let state = &mut *self.connection.state.borrow_mut();
+        let State { engine, control, slots, .. } = state;
+        if let Some(key) = slots[self.index].key {
+            engine.reset(key, ErrorCode::RefusedStream, control);
+            slots[self.index].lose();
+        }
+    }
+
+    fn with<T>(&self, ask: impl FnOnce(&mut Slot) -> T) -> T {
+        ask(&mut self.connection.state.borrow_mut().slots[self.index])
+    }
+}
+
+/// None of these is inlined: connections of HTTP/1.1 go through the same functions, and would save registers for them.
+impl SharedStream for Stream {
+    type Connection = tls::Stream;
+
+    fn connection(&self) -> &tls::Stream {
+        &self.connection.io
+    }
+
+    /// Reads a part of the body behind the unread bytes of `buffer`. 0 means that the request has ended.
+    #[inline(never)]
+    fn poll_read_into(&self, cx: &mut Context<'_>, buffer: &mut Buffer) -> Poll<io::Result<usize>> {
+        let (state, before) = (&mut *self.connection.state.borrow_mut(), buffer.unread().len());
+        let State { engine, control, slots, .. } = state;
+        let slot = &mut slots[self.index];
+        if slot.is_gone {
+            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+        }
+        let data = slot.read_data(buffer);
+        if data == 0 && !slot.has_ended {
+            return slot.wait(cx);
+        }
+        if slot.has_ended && slot.input.is_none() {
+            slot.read_end(buffer);
+        }
+        if let Some(key) = slot.key.filter(|_| data > 0) {
+            engine.release_capacity(key, data, control);
+            if !control.is_empty() {
+                self.connection.wake_driver();
+            }
+        }
+        Poll::Ready(Ok(buffer.unread().len() - before))
+    }
+
+    /// Ready when a read returns something.
+    #[inline(never)]
+    fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.with(|slot| match slot.is_gone || slot.has_ended || slot.input.is_some() {
+            true => Poll::Ready(()),
+            false => slot.wait(cx),
+        })
+    }
+
+    /// Ready when the peer has reset the stream, or the connection is gone.
+    #[inline(never)]
+    fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
+        self.with(|slot| if slot.is_gone { Poll::Ready(()) } else { slot.wait(cx) })
+    }
+
+    /// Takes a part of a response, which begins with a whole head. Returns how many bytes were taken.
+    ///
+    /// # Errors
+    /// The stream is gone.
+    #[inline(never)]
+    fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        let state = &mut *self.connection.state.borrow_mut();
+        let memory = &mut *self.connection.space.memory.borrow_mut();
+        let State { engine, control, slots, .. } = state;
+        let slot = &mut slots[self.index];
+        let Some(key) = slot.key.filter(|_| !slot.is_gone) else {
+            return Err(io::ErrorKind::ConnectionReset.into());
+        };
+        let mut written = 0;
+        for slice in slices {
+            let mut bytes = &slice[..];
+            while !slot.is_answered && !bytes.is_empty() {
+                let head = slot.write_head(bytes, (engine, key, control), memory, &self.connection.worker)?;
+                (bytes, written) = (&bytes[head..], written + head);
+            }
+            let room = OUTPUT_BYTES_MAX.saturating_sub(slot.waiting());
+            let taken = bytes.len().min(room);
+            slot.put(&bytes[..taken], &self.connection.worker);
+            written += taken;
+            if taken < bytes.len() {
+                break;
+            }
+        }
+        state.queue(self.index);
+        self.connection.wake_driver();
+        Ok(written)
+    }
+
+    /// Takes a part of a response as soon as there is room.
+    #[inline(never)]
+    fn poll_write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        match self.try_write(slices) {
+            Ok(0) if slices.iter().any(|slice| !slice.is_empty()) => self.with(|slot| {
+                slot.awaits_room = true;
+                slot.wait(cx)
+            }),
+            written => Poll::Ready(written),
+        }
+    }
+
+    /// Ends the response, with `trailers` in the HTTP/1.1 form.
+    #[inline(never)]
+    fn end(&self, trailers: &[u8]) {
+        let state = &mut *self.connection.state.borrow_mut();
+        let slot = &mut state.slots[self.index];
+        if slot.is_gone || !slot.is_answered || slot.is_complete {
+            return;
+        }
+        slot.is_complete = true;
+        if !trailers.is_empty() {
+            encode_lines(trailers, LITERALS, &mut slot.trailer_block);
+        }
+        state.queue(self.index);
+        self.connection.wake_driver();
+    }
+}
+
+impl Drop for Stream {
+    /// Leaves a complete response to the driver. Everything else ends here.
+    fn drop(&mut self) {
+        let state = &mut *self.connection.state.borrow_mut();
+        let slot = &mut state.slots[self.index];
+        if slot.is_complete && slot.has_output() {
+            return slot.detach();
+        }
+        state.close(self.index);
+        self.connection.wake_driver();
+    }
+}
+
+impl Slot {
+    /// Parses a head of the HTTP/1.1 form at the front of `bytes`, and writes its block. Returns the bytes of the head.
+    ///
+    /// # Errors
+    /// `InvalidData` if there is no whole head, which none of the callers writes.
+    fn write_head(
+        &mut self,
+        bytes: &[u8],
+        (engine, key, control): (&mut Connection, StreamKey, &mut Vec<u8>),
+        memory: &mut Memory,
+        worker: &Worker,
+    ) -> io::Result<usize> {
+        let Memory { table, block, .. } = memory;
+        let head = parse_response(bytes, &mut HeadScan::default(), &HEAD_LIMITS, table).ok().flatten();
+        let head = head.ok_or(io::ErrorKind::InvalidData)?;
+        block.clear();
+        encode_response(&head, LITERALS, |_| true, block);
+        if head.status < 200 {
+            engine.send_head(key, block, false, control);
+        } else {
+            self.is_answered = true;
+            self.block = block.len();
+            self.put(block, worker);
+        }
+        Ok(head.len)
+    }
+
+    /// Moves data of the request behind the unread bytes of `buffer`, in a chunk if the form says so. Returns their
+    /// number.
+    fn read_data(&mut self, buffer: &mut Buffer) -> usize {
+        let Some(input) = &mut self.input else { return 0 };
+        let room = LARGE_BUFFER_BYTES.saturating_sub(buffer.unread().len()).max(1);
+        let data = &input.unread()[..input.unread().len().min(room)];
+        let length = data.len();
+        match self.body {
+            RequestBody::Plain => buffer.extend(data),
+            RequestBody::Chunked => {
+                buffer.extend(ChunkPrefix::new(length).as_bytes());
+                buffer.extend(data);
+                buffer.extend(CHUNK_END);
+            }
+        }
+        input.consume(length);
+        if input.is_empty() {
+            self.input = None;
+        }
+        length
+    }
+
+    /// Writes the end of a chunked body behind the unread bytes of `buffer`, once.
+    fn read_end(&mut self, buffer: &mut Buffer) {
+        if self.body == RequestBody::Chunked && !std::mem::replace(&mut self.end_was_read, true) {
+            buffer.extend(LAST_CHUNK);
+            buffer.extend(&self.trailers);
+            buffer.extend(CHUNK_END);
+        }
+    }
+}
