@@ -197,18 +197,20 @@ fn write_rule(out: &mut Yaml, rule: &Rule, plan: &Plan) {
         }
         Action::Files(files) => write_files(out, files),
         Action::Drop => out.line(4, "drop", true),
-        Action::Respond(Respond { status, headers, body, page }) => {
-            out.open(4, "respond");
-            out.line(5, "status", status);
-            if !headers.is_empty() {
-                out.open(5, "headers");
-                write_headers(out, 6, headers);
-            }
-            match page {
-                Some(page) => out.line(5, "page", path(&page.path)),
-                None => out.line(5, "body", quote(&body.to_string())),
-            }
-        }
+        Action::Respond(respond) => write_respond(out, respond),
+    }
+}
+
+fn write_respond(out: &mut Yaml, Respond { status, headers, body, page }: &Respond) {
+    out.open(4, "respond");
+    out.line(5, "status", status);
+    if !headers.is_empty() {
+        out.open(5, "headers");
+        write_headers(out, 6, headers);
+    }
+    match page {
+        Some(page) => out.line(5, "page", path(&page.path)),
+        None => out.line(5, "body", quote(&body.to_string())),
     }
 }
 

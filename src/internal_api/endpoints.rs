@@ -5,7 +5,7 @@ use http_types::{Method, Request, Response, StatusCode};
 use crate::config::plan::Secret;
 use crate::internal_api::control::{CertificateQuestion, CertificateTold, Control};
 use crate::internal_api::head::Refusal;
-use crate::internal_api::{authorization, views};
+use crate::internal_api::{authorization, certificate_views, views};
 use crate::metrics::{ProcessStats, render_endpoints};
 
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -134,7 +134,9 @@ pub(super) async fn answer(
         Endpoint::Certificates if request.method() == Method::Post => {
             return ask_for_certificate(request, control);
         }
-        Endpoint::Certificates => typed(200, JSON, views::certificates_page(control.certificates())),
+        Endpoint::Certificates => {
+            typed(200, JSON, certificate_views::certificates_page(control.certificates()))
+        }
         Endpoint::Upstreams => typed(200, JSON, views::upstreams_page(&control.endpoints())),
         Endpoint::Drain => drain(request, control, true),
         Endpoint::Undrain => drain(request, control, false),
@@ -201,7 +203,7 @@ const PARAMETERS: &str = "the parameter is renew=NAME, revoke=NAME, check=NAME, 
 /// The response to a question about certificates.
 pub(super) fn told(result: Result<CertificateTold, String>) -> Response {
     match result {
-        Ok(told) => typed(200, JSON, views::told_page(&told)),
+        Ok(told) => typed(200, JSON, certificate_views::told_page(&told)),
         Err(why) => text(404, &why),
     }
 }

@@ -7,7 +7,7 @@
 //!     head.rs        which heads may reach the HTTP library at all (sans-IO)
 //!     endpoints.rs   the table of paths, and each response
 //!       authorization.rs  token, cross-site requests, foreign names (sans-IO)
-//!       views.rs          rules and health as JSON
+//!       views.rs          rules and health as JSON; certificate_views.rs: certificates
 //! client.rs      the other side, for `smolgate reload` and `smolgate healthcheck`
 //! ```
 //!
@@ -25,6 +25,7 @@ mod endpoints;
 mod authorization;
 mod head;
 mod slots;
+mod certificate_views;
 mod views;
 
 pub mod control;

@@ -1,7 +1,7 @@
 //! Rules and health as JSON.
 
 use std::collections::BTreeMap;
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 use serde::Serialize;
 
@@ -9,8 +9,7 @@ use crate::config::plan::{
     Action, Conditions, HostPattern, Listener, NamedCondition, Pass, Plan, Protocol, Proxy, ProxyProtocol,
     Redirect, Respond, Rule, Upstream, UpstreamId, steps,
 };
-use crate::internal_api::control::{CertificateTold, Control, OrderedAttempt, OrderedCertificate, Phase};
-use crate::log::clock::Utc;
+use crate::internal_api::control::{Control, Phase};
 use crate::metrics::EndpointFigures;
 
 /// One line of `/routes`.
@@ -129,7 +128,7 @@ struct PassView<'a> {
     speed: Option<String>,
 }
 
-fn is_false(flag: &bool) -> bool {
+pub(super) fn is_false(flag: &bool) -> bool {
     !flag
 }
 
@@ -257,7 +256,7 @@ pub(super) fn upstreams_page(endpoints: &[EndpointFigures]) -> String {
     format!("[\n{}\n]\n", lines.join(",\n"))
 }
 
-fn json(value: &impl Serialize) -> String {
+pub(super) fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("invariant: these types have only string keys")
 }
 
@@ -325,57 +324,6 @@ pub(super) fn health(control: &dyn Control, phase: Phase) -> (bool, String) {
         uptime_seconds: SystemTime::now().duration_since(control.started()).unwrap_or_default().as_secs(),
     };
     (up, format!("{}\n", json(&health)))
-}
-
-/// The response to `/certificates`.
-pub(super) fn certificates_page(certificates: Vec<OrderedCertificate>) -> String {
-    #[derive(Serialize)]
-    struct Certificate {
-        name: String,
-        state: &'static str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        until: Option<String>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        next_attempt: Option<String>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        error: Option<String>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        ca: Option<String>,
-        #[serde(skip_serializing_if = "Vec::is_empty")]
-        attempts: Vec<Attempt>,
-    }
-    #[derive(Serialize)]
-    struct Attempt {
-        at: String,
-        ca: String,
-        #[serde(skip_serializing_if = "is_false")]
-        staging: bool,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        error: Option<String>,
-    }
-    let time = |seconds: u64| Utc::from(UNIX_EPOCH + Duration::from_secs(seconds)).to_string();
-    let attempt = |OrderedAttempt { at, ca, staging, error }| Attempt { at: time(at), ca, staging, error };
-    let view = |OrderedCertificate { name, state, until, next, error, ca, attempts }| Certificate {
-        name,
-        state,
-        until: until.map(time),
-        next_attempt: next.map(time),
-        error,
-        ca,
-        attempts: attempts.into_iter().map(attempt).collect(),
-    };
-    format!("{}\n", json(&certificates.into_iter().map(view).collect::<Vec<_>>()))
-}
-
-/// The answer to a question about certificates.
-pub(super) fn told_page(told: &CertificateTold) -> String {
-    #[derive(Serialize)]
-    struct Told<'a> {
-        well: bool,
-        text: &'a str,
-    }
-    let CertificateTold { is_well, text } = told;
-    format!("{}\n", json(&Told { well: *is_well, text }))
 }
 
 #[cfg(test)]
