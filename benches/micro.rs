@@ -416,29 +416,45 @@ mod timers {
 mod policies {
     use super::*;
     use std::net::{IpAddr, Ipv4Addr};
-    use std::time::Instant;
+    use std::time::{Duration, Instant, SystemTime};
 
+    use smolgate::auth::encode;
     use smolgate::config::plan::Protocol;
     use smolgate::config::{MemoryInputs, load};
     use smolgate::http::{FieldTable, HeadLimits};
     use smolgate::http1::{HeadScan, parse_request};
+    use smolgate::jwt::{Demands, KeySet, verify};
     use smolgate::policy::{
-        ConnectionSpeed, ListenerPolicies, PolicyRequest, PolicyState, SharedSpeeds, check,
+        AuthQuestion, ConnectionSpeed, KeySets, ListenerPolicies, Outcome, PolicyRequest, PolicyState,
+        SharedSpeeds, check,
     };
 
     /// The check of a request of a rule with these policies, with a warm state.
     fn checking(bencher: Bencher<'_, '_>, policies: &str) {
+        checking_with(bencher, policies, "");
+    }
+
+    /// As [`checking`], with more lines in the request.
+    fn checking_with(bencher: Bencher<'_, '_>, policies: &str, lines: &str) {
         let text = format!("http_config: {{ port: 1 }}\nhttp_routes: [{{ target: \"h:1\", {policies} }}]");
         let plan = load(&["a.yml".into()], &MemoryInputs::new().file("a.yml", text)).expect("a plan").plan;
         let Protocol::Http(http) = &plan.listeners[0].protocol else { panic!("an HTTP listener") };
-        let listener = ListenerPolicies::build(http, &SharedSpeeds::default(), None).expect("policies");
+        let (speeds, keys) = (SharedSpeeds::default(), KeySets::default());
+        let listener = ListenerPolicies::build(http, &speeds, &keys, None).expect("policies");
         let policies = listener.of(0).expect("policies");
-        let head = b"GET / HTTP/1.1\r\nHost: a\r\nOrigin: https://a.test\r\nX-Key: abcdefgh\r\n\r\n";
-        let (mut table, limits) = (FieldTable::new(), HeadLimits { bytes: 4_096, fields: 16, target: 1_024 });
-        let head = parse_request(head, &mut HeadScan::default(), &limits, &mut table).expect("a head");
+        let head =
+            format!("GET / HTTP/1.1\r\nHost: a\r\nOrigin: https://a.test\r\nX-Key: abcdefgh\r\n{lines}\r\n");
+        let (mut table, limits) = (FieldTable::new(), HeadLimits { bytes: 8_192, fields: 16, target: 1_024 });
+        let head =
+            parse_request(head.as_bytes(), &mut HeadScan::default(), &limits, &mut table).expect("a head");
         let (head, client) = (head.expect("a whole one"), IpAddr::V4(Ipv4Addr::LOCALHOST));
         let connection = &ConnectionSpeed::default();
         let request = PolicyRequest { head: &head, client, now: Instant::now(), connection };
+        if let Ok(Outcome::Identify(AuthQuestion::Password(password))) =
+            check(policies, &request, &mut PolicyState::default())
+        {
+            password.run();
+        }
         bencher.bench_local(|| {
             let mut state = PolicyState::default();
             check(black_box(policies), &request, &mut state).is_ok()
@@ -458,6 +474,44 @@ mod policies {
     #[divan::bench(sample_size = 1_000)]
     fn rate_limit_by_a_field(bencher: Bencher<'_, '_>) {
         checking(bencher, "rate_limit: { requests: 1000000, per: 1s, by: header.x-key }");
+    }
+
+    /// A password that is known. The first check asks for a comparison, which is done before the others.
+    #[divan::bench(sample_size = 1_000)]
+    fn basic(bencher: Bencher<'_, '_>) {
+        let hash = "$2y$05$abcdefghijklmnopqrstuuKcS.CYWVYVaLiiCKrrc0A5s3mGesJ9O";
+        let rule = format!("auth: {{ basic: \"ann:{hash}\" }}");
+        checking_with(bencher, &rule, &format!("Authorization: Basic {}\r\n", encode(b"ann:sesame")));
+    }
+
+    /// A token that the worker knows.
+    #[divan::bench(sample_size = 1_000)]
+    fn jwt_known(bencher: Bencher<'_, '_>) {
+        let made = made();
+        let rule = format!("auth: {{ jwt: {{ keys: {{ secret: {} }} }} }}", made["secret"]);
+        checking_with(bencher, &rule, &bearer(&made, "HS256"));
+    }
+
+    /// A token that is verified.
+    #[divan::bench(args = ["HS256", "RS256", "PS256", "ES256", "ES384", "EdDSA"])]
+    fn jwt_verified(bencher: Bencher<'_, '_>, algorithm: &str) {
+        let made = made();
+        let keys = match algorithm {
+            "HS256" => KeySet::of_secret(made["secret"].as_str().expect("a secret").as_bytes()),
+            _ => KeySet::of_text(made["jwks"].to_string().as_bytes()),
+        };
+        let Ok(keys) = keys else { panic!("keys") };
+        let token = made["tokens"][algorithm].as_str().expect("a token").as_bytes();
+        let demands = Demands { algorithms: &[], issuer: None, audience: &[], leeway: Duration::ZERO };
+        bencher.bench_local(|| assert!(verify(black_box(token), &keys, &demands, SystemTime::now()).is_ok()));
+    }
+
+    fn made() -> serde_json::Value {
+        serde_json::from_str(include_str!("../tests/tokens/pyjwt.json")).expect("JSON")
+    }
+
+    fn bearer(made: &serde_json::Value, algorithm: &str) -> String {
+        format!("Authorization: Bearer {}\r\n", made["tokens"][algorithm].as_str().expect("a token"))
     }
 
     #[divan::bench(sample_size = 1_000)]

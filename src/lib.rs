@@ -15,7 +15,7 @@ pub mod internal_api; // HTTP for operators: reload, metrics, health, views
 pub mod acme; // certificates from a certificate authority
 #[cfg(feature = "acme")]
 pub mod store; // the folder of certificates, keys and attempts
-#[cfg(feature = "acme")]
+#[cfg(any(feature = "acme", feature = "jwt"))]
 pub mod net; // HTTP with servers elsewhere
 pub mod watch; // files that changed
 pub mod health; // asks each endpoint whether it is well
@@ -45,6 +45,7 @@ pub mod worker; // executor, reactor, timers, buffers, sockets
 pub mod log; // events and the access log
 pub mod metrics; // counters
 pub mod config; // text becomes a plan
+pub mod jwt; // tokens and the keys that verify them
 pub mod http; // RFC 9110: methods, names, hosts, paths, heads
 pub mod reason; // why smolgate answered or closed by itself
 pub mod auth; // hashes of passwords

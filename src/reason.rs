@@ -62,6 +62,7 @@ reasons! {
     Dropped = "dropped", 444, "http_request_denied", "A rule closed the connection without a response.";
     RateLimited = "rate_limited", 429, "http_request_denied", "This client has sent too many requests, and may send more later.";
     Unauthorized = "unauthorized", 401, "http_request_denied", "A name and a password, or a sign-in, are needed here.";
+    InsufficientScope = "insufficient_scope", 403, "http_request_denied", "This user may not do this.";
     AuthUnavailable = "auth_unavailable", 503, "destination_unavailable", "The server that knows the users does not answer.";
     AuthBusy = "auth_busy", 503, "connection_limit_reached", "Too many passwords are being checked.";
     RuleBusy = "rule_busy", 503, "connection_limit_reached", "As many requests as are allowed at once are open.";

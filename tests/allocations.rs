@@ -12,6 +12,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use smolgate::config::{self, MemoryInputs};
 use smolgate::gate::Gate;
 
+/// A rule that asks for a token, and forwards its claims.
+const TOKENS: &str = r#"
+  - host: "a.test"
+    path_prefix: "/tokens"
+    auth:
+      jwt:
+        keys: { secret: "a secret of sixty-four bytes that is written here, for tests only" }
+        claims: { role: admin }
+        forward: { X-User: sub }
+    headers: { response: { set: { X-User: "{user} {claim.role}" } } }
+    rate_limit: { requests: 1000000, per: 1s, by: user }
+    target: "http://{upstream}"
+"#;
+
 const CONFIG: &str = r#"
 workers: 1
 internal_api: { bind: "127.0.0.1:0" }
@@ -112,7 +126,9 @@ fn count(
     response: &'static [u8],
     response_end: &'static [u8],
 ) -> u64 {
-    let text = CONFIG.replace("{upstream}", &upstream(request_end, response).to_string());
+    let tokens = if cfg!(feature = "jwt") { TOKENS } else { "" };
+    let text =
+        format!("{CONFIG}{tokens}").replace("{upstream}", &upstream(request_end, response).to_string());
     let inputs = MemoryInputs::new().file("smolgate.yml", text);
     let load = move || config::load(&[PathBuf::from("smolgate.yml")], &inputs);
     let gate = Gate::start(Box::new(load)).expect("a gate");
@@ -130,6 +146,13 @@ fn count(
     };
     // Other threads of the gate allocate now and then. What an exchange allocates shows in every round.
     (0..ROUNDS).map(|_| round()).min().unwrap_or_default()
+}
+
+/// A request with a token of PyJWT, for [`TOKENS`].
+fn token_request() -> &'static [u8] {
+    let made: serde_json::Value = serde_json::from_str(include_str!("tokens/pyjwt.json")).unwrap();
+    let token = made["tokens"]["HS256"].as_str().unwrap();
+    format!("GET /tokens HTTP/1.1\r\nHost: a.test\r\nAuthorization: Bearer {token}\r\n\r\n").leak().as_bytes()
 }
 
 /// Counts the allocations of [`COUNTED`] exchanges over streams of one connection, in the best of [`ROUNDS`] rounds.
@@ -269,6 +292,15 @@ fn a_kept_alive_exchange_allocates_nothing() {
         b"hello",
     );
     assert_eq!(edited, 0, "GET with another path, other fields and an identity");
+    if cfg!(feature = "jwt") {
+        let with_token = count(
+            token_request(),
+            b"\r\n\r\n",
+            b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nhello",
+            b"hello",
+        );
+        assert_eq!(with_token, 0, "GET with a token that is known");
+    }
     #[cfg(feature = "http2")]
     streams_allocate_nothing();
 }

@@ -176,6 +176,23 @@ fn a_password_that_was_taken_away_lets_no_request_in() {
     get(&gate, "keep.test", "/", &basic("bob", "sesame")).expect(200, "fine");
 }
 
+#[test]
+fn the_access_log_has_the_user_of_a_right_password_alone() {
+    let _alone = alone();
+    let upstream = Upstream::says("fine");
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("access.log");
+    let config = format!("access_log: \"{}\"\n{CONFIG}", log.display());
+    let gate = TestGate::start(&config, &[("target", &upstream.address()), ("hash", &HASH)]);
+    get(&gate, "keep.test", "/", &basic("ann", "sesame")).expect(200, "fine");
+    get(&gate, "keep.test", "/", &basic("ann", "wrong")).expect_own(401, "unauthorized");
+    get(&gate, "app.test", "/", &basic("ann", "sesame")).expect(200, "fine");
+    let lines = || std::fs::read_to_string(&log).unwrap_or_default();
+    support::until("three lines of the access log", || lines().lines().count() == 3);
+    let users: Vec<_> = lines().lines().map(|line| line.contains("\"user\":\"ann\"")).collect();
+    assert_eq!(users, [true, false, false]);
+}
+
 /// The errors and warnings of a rule with these users.
 fn said(basic: &str) -> String {
     let text = format!(

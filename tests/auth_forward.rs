@@ -227,6 +227,31 @@ fn a_tunnel_is_asked_for_once() {
     assert_eq!(target.requests()[0].head.get("remote-user"), Some("ann"));
 }
 
+#[test]
+fn the_access_log_has_the_user_that_the_server_tells_and_also_of_a_tunnel() {
+    let server = Upstream::answers(LET_IN);
+    let target = Upstream::scripted(|connection| {
+        connection.read_request();
+        connection.send("HTTP/1.1 101 Switching Protocols\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n");
+        connection.close();
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("access.log");
+    let config = format!("access_log: \"{}\"\n{CONFIG}", log.display());
+    let names: support::gate::Names<'_> =
+        &[("server", &server.address()), ("target", &target.address()), ("timeout", &"1h")];
+    let gate = TestGate::start(&config, names);
+    let forged = "Remote-User: root\r\nConnection: upgrade\r\nUpgrade: x\r\n";
+    let mut client = gate.client();
+    client.send(format!("GET / HTTP/1.1\r\nHost: app.test\r\n{forged}\r\n"));
+    assert!(client.read_head().start.contains("101"));
+    client.expect_close();
+    drop(client);
+    let lines = || std::fs::read_to_string(&log).unwrap_or_default();
+    support::until("a line of the access log", || lines().lines().count() == 1);
+    assert!(lines().contains("\"user\":\"ann\""), "{}", lines());
+}
+
 /// The hosts and targets of the questions that a server got.
 fn questions(server: &Upstream) -> Vec<String> {
     let asked = server.requests();

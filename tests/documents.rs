@@ -11,7 +11,7 @@
 //! Tables of keys, labels, reasons, metrics, paths and verbs are compared with the code in both directions
 //! ([`reference`]).
 
-#![cfg(all(feature = "auth", feature = "compose", feature = "demo", feature = "dialects"))]
+#![cfg(all(feature = "auth", feature = "compose", feature = "demo", feature = "dialects", feature = "jwt"))]
 
 mod internal_support;
 #[path = "documents/reference.rs"]

@@ -1,7 +1,7 @@
 //! `smolgate schema` tells of every key that the readers know, takes files that they take, and refuses the others.
 
 // The hashes of `auth` are none without the feature.
-#![cfg(feature = "auth")]
+#![cfg(all(feature = "auth", feature = "jwt"))]
 
 mod support;
 

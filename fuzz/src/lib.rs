@@ -22,6 +22,7 @@ pub mod proxy_header;
 pub mod range;
 pub mod request_head;
 pub mod template;
+pub mod token;
 
 mod cuts;
 
@@ -56,5 +57,6 @@ targets!(
     proxy_header,
     range,
     request_head,
-    template
+    template,
+    token
 );

@@ -43,6 +43,8 @@ fn written(text: &str, value: &[u8], escape: Escape) -> Vec<u8> {
         client: [127, 0, 0, 1].into(),
         rule: "",
         request_id: b"",
+        user: b"",
+        claims: &[],
         captures,
     };
     let mut out = Vec::new();

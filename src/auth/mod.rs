@@ -8,5 +8,5 @@ mod password;
 
 mod base64;
 
-pub use base64::{decode, encode};
+pub use base64::{decode, decode_url, encode};
 pub use password::{FingerprintKey, hash, is_right};

@@ -8,7 +8,8 @@ use super::decode::SAMPLE;
 use super::diagnostics::Report;
 use super::lowering::{ListenerSpans, Lowered};
 use super::plan::{
-    Auth, Bind, HostPattern, InternalBind, Listener, Matcher, Plan, Protocol, Rule, Target, TargetHost,
+    Auth, Bind, HostPattern, InternalBind, Listener, Matcher, Plan, Protocol, RateKey, Rule, Target,
+    TargetHost,
 };
 
 /// Checks the whole plan.
@@ -32,6 +33,7 @@ pub(crate) fn check(lowered: &Lowered, report: &mut Report) {
         if listener.tls.is_none() && http.trusted_proxies.is_empty() && http.redirect_to_https.is_none() {
             passwords_in_the_clear(listener, spans, report);
         }
+        without_users(&http.rules, spans, report);
         if http.redirect_to_https.is_none() {
             unredirected(&http.rules, spans, report);
         }
@@ -175,6 +177,27 @@ fn unredirected(rules: &[Rule], spans: &ListenerSpans, report: &mut Report) {
     for (_, span) in rules.iter().zip(&spans.rules).filter(|(rule, _)| rule.in_the_clear) {
         let message = "`in_the_clear` changes nothing: it keeps requests on plain HTTP, and this listener has no `redirect_to_https`";
         report.warning(Some(*span), message, "leave it out");
+    }
+}
+
+/// Warns about limits on users of rules that know none.
+fn without_users(rules: &[Rule], spans: &ListenerSpans, report: &mut Report) {
+    for (rule, span) in rules.iter().zip(&spans.rules) {
+        let Some(policies) = rule.policies.as_deref() else { continue };
+        let limits = policies.rate_limit.iter().flat_map(|limits| &limits.0);
+        let unknown = |by: &RateKey| match by {
+            RateKey::User => policies.auth.is_none(),
+            RateKey::Claim(_) => !matches!(policies.auth.as_deref(), Some(Auth::Jwt(_))),
+            RateKey::Client | RateKey::Header(_) | RateKey::Cookie(_) | RateKey::Host | RateKey::All => false,
+        };
+        for limit in limits.filter(|limit| unknown(&limit.by)) {
+            let message = format!("`rate_limit` counts by `{}`, which this rule never knows", limit.by);
+            report.warning(
+                Some(*span),
+                message,
+                "add `auth`, and `auth: { jwt }` for claims; else `else` counts",
+            );
+        }
     }
 }
 

@@ -55,6 +55,7 @@ impl GateState {
             process::notify("STOPPING=1");
         }
         let services = self.services.stop();
+        self.keys.stop();
         watching.cancel().await;
         checking.cancel().await;
         workers.leave(is_replaced);

@@ -16,7 +16,7 @@ use smol::channel::{Receiver, Sender, bounded};
 
 use super::background::Background;
 use super::error::{GateError, Loader, OnPlan};
-use super::services::Services;
+use super::services::{KeyService, Services};
 use super::sockets::{self, ListenKey, NewSockets};
 use super::workers::{RollCall, Workers};
 use crate::config::plan::{AccessLog as AccessPlan, AccessLogTo, InternalBind, Plan};
@@ -44,6 +44,7 @@ pub(super) struct GateState {
     /// Certificates that come while the gate runs. All generations share it.
     issued: Arc<Issued>,
     pub(super) services: Services,
+    pub(super) keys: KeyService,
     pub(super) started: SystemTime,
     /// The generation that is served. `None` only before the start.
     current: ArcSwapOption<Generation>,
@@ -97,6 +98,7 @@ impl GateState {
         Ok(Arc::new_cyclic(|state: &Weak<Self>| Self {
             services: Services::new(issued.clone(), counters.clone(), certificates_changed(state.clone())),
             issued,
+            keys: KeyService::new(),
             loader,
             background,
             on_plan,
@@ -216,6 +218,7 @@ impl GateState {
         self.counters.set_generation(generation.number);
         self.count_certificates(generation);
         self.services.follow(generation);
+        self.keys.follow(generation);
     }
 
     fn count_certificates(&self, generation: &Generation) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::config::plan::{AmbiguousPaths, Listener, Matcher, Plan, Protocol, Rule, RuleIdentities};
 use crate::log::AccessLog;
 use crate::mux::SERVES_HTTP2;
-use crate::policy::{ListenerPolicies, SharedSpeeds};
+use crate::policy::{KeySets, ListenerPolicies, SharedSpeeds};
 use crate::routing::{Guards, RuleTable};
 use crate::tls::{Issued, Problem, Terminator, TicketKeys};
 use crate::upstream::{NameCache, UpstreamError, UpstreamTable};
@@ -23,6 +23,8 @@ pub struct Generation {
     pub guards: Vec<Option<Guards>>,
     /// One entry per listener: the policies of its rules. `None` if no rule has any.
     pub policies: Vec<Option<ListenerPolicies>>,
+    /// The keys of tokens that are fetched.
+    pub key_sets: KeySets,
     /// The speeds that connections share.
     pub speeds: SharedSpeeds,
     /// One entry per listener, for tunnels whose rule may be gone.
@@ -65,8 +67,9 @@ impl Generation {
             Protocol::Http(_) | Protocol::Tcp(_) => None,
         };
         let guards = plan.listeners.iter().map(guards_of).collect();
+        let key_sets = KeySets::of(&plan, before.map(|before| &before.key_sets));
         let speeds = SharedSpeeds::new(plan.speeds(), before.map(|before| &before.speeds));
-        let policies_of = |listener| listener_policies(listener, &speeds, before);
+        let policies_of = |listener| listener_policies(listener, &speeds, &key_sets, before);
         let policies = plan.listeners.iter().map(policies_of).collect();
         let identities = plan.listeners.iter().map(|listener| RuleIdentities::of(&plan, listener)).collect();
         let by_name = plan.listeners.iter().map(name_rules).collect();
@@ -78,6 +81,7 @@ impl Generation {
             tables,
             guards,
             policies,
+            key_sets,
             speeds,
             identities,
             names: by_name,
@@ -105,6 +109,7 @@ impl Generation {
 fn listener_policies(
     listener: &Listener,
     speeds: &SharedSpeeds,
+    key_sets: &KeySets,
     before: Option<&Generation>,
 ) -> Option<ListenerPolicies> {
     let Protocol::Http(http) = &listener.protocol else { return None };
@@ -113,7 +118,7 @@ fn listener_policies(
         let Protocol::Http(http) = &before.plan.listeners[index].protocol else { return None };
         Some((http, before.policies[index].as_ref()?))
     });
-    ListenerPolicies::build(http, speeds, before)
+    ListenerPolicies::build(http, speeds, key_sets, before)
 }
 
 /// Builds the terminator of each listener, and lists problems with certificates. Blocks.

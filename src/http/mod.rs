@@ -44,7 +44,7 @@ pub use refusal::Refusal;
 pub(crate) use refusal::escaped;
 pub use status::status_phrase;
 pub use template::{
-    CAPTURES_MAX, CaptureNames, Captures, Escape, Placeholder, Scope, Template, TemplateError, TemplateUse,
-    TemplateValues,
+    CAPTURES_MAX, CaptureNames, Captures, Claim, Escape, Placeholder, Scope, Template, TemplateError,
+    TemplateUse, TemplateValues,
 };
 pub use upgrade::upgrade_protocols;

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-/// An absolute `https` URL. `http` is for this machine alone.
+/// An absolute `https` URL, or `http`, which is for this machine alone in most places.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Url {
     is_tls: bool,
@@ -140,6 +140,7 @@ mod tests {
             "https://[::1/",
         ] {
             assert!(Url::parse(text).is_err(), "{text}");
+            assert_eq!(Url::parse_any(text).is_ok(), text.starts_with("http://"), "{text}");
         }
     }
 }

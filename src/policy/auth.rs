@@ -6,15 +6,19 @@ use std::time::Instant;
 use super::answers::{AnswerCache, AnswerKey};
 use super::basic::{BasicAuth, PasswordCheck};
 use super::cors::requested_method;
+use super::jwt::{KeySets, TokenAuth};
 use super::request::PolicyRequest;
 use super::state::PolicyState;
 use crate::config::plan::{Auth, AuthServer};
+use crate::jwt::KeysAsked;
 use crate::reason::Reason;
 
 /// How a rule in force knows its users.
 pub(super) enum Authenticator {
     /// By passwords.
     Basic(BasicAuth),
+    /// By tokens.
+    Token(TokenAuth),
     /// By a server.
     Server(AskedServer),
 }
@@ -29,6 +33,8 @@ pub(super) struct AskedServer {
 pub enum AuthQuestion {
     /// A password is compared with a hash.
     Password(Box<PasswordCheck>),
+    /// The keys of tokens are fetched.
+    Keys(KeysAsked),
     /// A server is asked.
     Server(AuthServerQuestion),
 }
@@ -45,7 +51,7 @@ impl AuthServerQuestion {
     pub fn server(&self) -> Option<&AuthServer> {
         match &*self.auth {
             Auth::Server(server) => Some(server),
-            Auth::Basic(_) => None,
+            Auth::Basic(_) | Auth::Jwt(_) => None,
         }
     }
 
@@ -60,13 +66,14 @@ impl AuthServerQuestion {
 }
 
 impl Authenticator {
-    /// The users. `before` are those until now.
-    pub(super) fn new(auth: &Arc<Auth>, before: Option<&Authenticator>) -> Self {
+    /// The users. `before` are those until now. `keys` are the sets that are fetched.
+    pub(super) fn new(auth: &Arc<Auth>, keys: &KeySets, before: Option<&Authenticator>) -> Self {
         match (&**auth, before) {
             (Auth::Basic(_), Some(Authenticator::Basic(before))) => {
                 Self::Basic(BasicAuth::new(auth, Some(before)))
             }
             (Auth::Basic(_), _) => Self::Basic(BasicAuth::new(auth, None)),
+            (Auth::Jwt(jwt), _) => Self::Token(TokenAuth::new(auth, jwt, keys)),
             (Auth::Server(server), before) => Self::Server(AskedServer::new(auth, server, before)),
         }
     }
@@ -74,10 +81,10 @@ impl Authenticator {
     /// Whether preflights are let in without a question.
     fn lets_preflights_in(&self) -> bool {
         match self {
-            Self::Basic(_) => false,
+            Self::Basic(_) | Self::Token(_) => false,
             Self::Server(AskedServer { auth, .. }) => match &**auth {
                 Auth::Server(server) => server.preflights,
-                Auth::Basic(_) => false,
+                Auth::Basic(_) | Auth::Jwt(_) => false,
             },
         }
     }
@@ -93,6 +100,7 @@ impl Authenticator {
     ) -> Result<Option<AuthQuestion>, Reason> {
         match self {
             Self::Basic(basic) => Ok(basic.identify(request, state)?.map(AuthQuestion::Password)),
+            Self::Token(token) => Ok(token.identify(request, state)?.map(AuthQuestion::Keys)),
             Self::Server(server) if self.lets_preflights_in() && requested_method(request.head).is_some() => {
                 state.let_in(&server.auth, b"", b"");
                 Ok(None)

@@ -106,7 +106,7 @@ impl BasicAuth {
         let fingerprint = self.known.key.of(&[&is_user, &name, hash.0.as_bytes(), &password]);
         match self.known.result(&fingerprint, request.now) {
             Some(true) => {
-                state.identify(&self.auth, basic.forward_user.as_deref().map(|field| (field, &**user)));
+                state.identify(&self.auth, user, basic.forward_user.as_deref());
                 Ok(None)
             }
             Some(false) => Err(challenge(basic, state)),

@@ -37,13 +37,18 @@ pub fn check<'a>(
         if policies.cors.as_ref().is_some_and(|cors| answers_preflight(cors, request, state)) {
             return Ok(Outcome::Preflight);
         }
-        policies.rate_limit.iter().try_for_each(|limiter| limiter.take(request, state))?;
+        let mut limiters = policies.rate_limit.iter().filter(|limiter| !limiter.is_of_users());
+        limiters.try_for_each(|limiter| limiter.take(request, state))?;
     }
     if let Some(auth) = policies.auth.as_ref().filter(|_| !state.is_identified())
         && let Some(question) = auth.identify(request, state)?
     {
         state.asks();
         return Ok(Outcome::Identify(question));
+    }
+    if policies.limits_users && !state.counts_user() {
+        let mut limiters = policies.rate_limit.iter().filter(|limiter| limiter.is_of_users());
+        limiters.try_for_each(|limiter| limiter.take(request, state))?;
     }
     if let Err(full) = state.enter(&policies.max_requests) {
         state.asks();

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use super::jwt::KeySets;
 use super::limits::{ConcurrencyLimit, SharedSpeeds};
 use super::rule::RulePolicies;
 use crate::config::plan::{Action, HttpListener, Policies, Rule};
@@ -16,10 +17,11 @@ pub struct ListenerPolicies {
 
 impl ListenerPolicies {
     /// The policies of the rules. `None` if no rule has any. `before` is the listener until now: a rule with the same
-    /// name keeps its counts.
+    /// name keeps its counts. `keys` are the sets that are fetched.
     pub fn build(
         http: &HttpListener,
         speeds: &SharedSpeeds,
+        keys: &KeySets,
         before: Option<(&HttpListener, &ListenerPolicies)>,
     ) -> Option<Self> {
         let has_some = http.max_requests.is_some() || http.rules.iter().any(|rule| rule.policies.is_some());
@@ -40,7 +42,7 @@ impl ListenerPolicies {
             let policies = rule.policies.as_deref();
             let policies = policies.or(is_limited(rule).then_some(&none))?;
             let before = known.get(&*rule.name).copied();
-            Some(Box::new(RulePolicies::new(policies, of_listener, speeds, before)))
+            Some(Box::new(RulePolicies::new(policies, of_listener, speeds, keys, before)))
         });
         Some(Self { rules: rules.collect(), max_requests })
     }

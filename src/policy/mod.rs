@@ -16,6 +16,7 @@ mod auth;
 
 mod answers;
 mod basic;
+mod jwt;
 mod cors;
 mod rate_limit;
 
@@ -30,6 +31,7 @@ pub use auth::{AuthQuestion, AuthServerQuestion};
 pub use basic::PasswordCheck;
 pub use check::{Outcome, check};
 pub use cors::requested_method;
+pub use jwt::KeySets;
 pub use limits::{
     ConcurrencyLimit, ConcurrencyPermit, ConnectionSpeed, LimitTable, Pace, Paces, SharedSpeeds,
 };

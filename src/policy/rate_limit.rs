@@ -8,6 +8,7 @@ use super::limits::{LimitTable, Rate, Taken};
 use super::request::PolicyRequest;
 use super::state::PolicyState;
 use crate::config::plan::{RateKey, RateLimit};
+use crate::http::Claim;
 use crate::reason::Reason;
 
 /// One limit of a rule in force.
@@ -26,12 +27,17 @@ impl RateLimiter {
         Self { limit: limit.clone(), rate, table }
     }
 
+    /// Whether it counts the requests of users, so that it counts once the user is known.
+    pub(super) fn is_of_users(&self) -> bool {
+        matches!(self.limit.by, RateKey::User | RateKey::Claim(_))
+    }
+
     /// Counts a request.
     ///
     /// # Errors
     /// `RateLimited` if it is one too many. The response says when to come again.
     pub(super) fn take(&self, request: &PolicyRequest<'_>, state: &mut PolicyState) -> Result<(), Reason> {
-        let hash = |by| hash(&self.table, by, self.limit.ipv6_prefix, request);
+        let hash = |by| hash(&self.table, by, self.limit.ipv6_prefix, request, state);
         let hash = hash(&self.limit.by).or_else(|| hash(&self.limit.fallback));
         let hash = hash.unwrap_or_else(|| self.table.hash(Key::All));
         let (left, wait) = match self.table.take(self.rate, hash, request.now) {
@@ -65,6 +71,8 @@ enum Key<'a> {
     V6(u128),
     Header(&'a [u8]),
     Cookie(&'a [u8]),
+    User(&'a [u8]),
+    Claim(&'a [u8]),
     Host(&'a [u8]),
     All,
 }
@@ -75,8 +83,18 @@ fn network(address: Ipv6Addr, prefix: u8) -> u128 {
     u128::from(address) & u128::MAX.checked_shl(host_bits).unwrap_or(0)
 }
 
+fn claim<'a>(claims: &'a [Claim], name: &str) -> Option<&'a [u8]> {
+    claims.iter().find(|claim| *claim.name == *name).map(|claim| &*claim.value)
+}
+
 /// The hash of the key of a request. `None` if it has none.
-fn hash(table: &LimitTable, by: &RateKey, ipv6_prefix: u8, request: &PolicyRequest<'_>) -> Option<u64> {
+fn hash(
+    table: &LimitTable,
+    by: &RateKey,
+    ipv6_prefix: u8,
+    request: &PolicyRequest<'_>,
+    state: &PolicyState,
+) -> Option<u64> {
     let PolicyRequest { head, client, now: _, connection: _ } = request;
     let is_there = |value: &&[u8]| !value.is_empty();
     let key = match by {
@@ -86,6 +104,8 @@ fn hash(table: &LimitTable, by: &RateKey, ipv6_prefix: u8, request: &PolicyReque
         },
         RateKey::Header(name) => Key::Header(head.fields.find(name.as_bytes()).filter(is_there)?),
         RateKey::Cookie(name) => Key::Cookie(head.fields.cookie(name.as_bytes()).filter(is_there)?),
+        RateKey::User => Key::User(Some(state.user()).filter(is_there)?),
+        RateKey::Claim(name) => Key::Claim(claim(state.claims(), name).filter(is_there)?),
         RateKey::Host => return Some(table.hash(Key::Host(head.host_key()?.as_bytes()))),
         RateKey::All => Key::All,
     };

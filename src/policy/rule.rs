@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::auth::Authenticator;
+use super::jwt::KeySets;
 use super::limits::{ConcurrencyLimit, SharedSpeeds, SpeedLimit};
 use super::mirror::Mirroring;
 use super::rate_limit::RateLimiter;
@@ -14,6 +15,8 @@ pub struct RulePolicies {
     pub(super) cors: Option<Arc<Cors>>,
     /// One for each limit.
     pub(super) rate_limit: Box<[RateLimiter]>,
+    /// Whether a limit counts the requests of users.
+    pub(super) limits_users: bool,
     /// The users.
     pub(super) auth: Option<Authenticator>,
     /// The limit of the listener, then that of the rule.
@@ -35,13 +38,14 @@ impl RulePolicies {
         policies: &Policies,
         of_listener: Option<(&Arc<RequestLimit>, &ConcurrencyLimit)>,
         speeds: &SharedSpeeds,
+        keys: &KeySets,
         before: Option<&RulePolicies>,
     ) -> Self {
         let Policies { cors, rate_limit, auth, max_requests, mirror, speed, intercept, compress, pages: _ } =
             policies;
         let mirrored = before.and_then(|before| before.mirror.as_ref());
         let users = before.and_then(|before| before.auth.as_ref());
-        let auth = auth.as_ref().map(|auth| Authenticator::new(auth, users));
+        let auth = auth.as_ref().map(|auth| Authenticator::new(auth, keys, users));
         let limits = rate_limit.as_ref().map_or(&[][..], |limits| &limits.0);
         let tables = before.map_or(&[][..], |before| &before.rate_limit);
         let own = max_requests.as_ref().filter(|limit| !limit.is_none());
@@ -50,9 +54,11 @@ impl RulePolicies {
         let of_listener = of_listener.map(|(limit, shared)| ConcurrencyLimit::new(limit, Some(shared)));
         let before = before.and_then(|before| before.max_requests.get(usize::from(before.shares_limit)));
         let of_rule = own.map(|limit| ConcurrencyLimit::new(limit, before));
+        let rate_limit: Box<[_]> = limits.iter().map(|limit| RateLimiter::new(limit, tables)).collect();
         Self {
             cors: cors.clone(),
-            rate_limit: limits.iter().map(|limit| RateLimiter::new(limit, tables)).collect(),
+            limits_users: rate_limit.iter().any(RateLimiter::is_of_users),
+            rate_limit,
             auth,
             shares_limit: of_listener.is_some(),
             max_requests: of_listener.into_iter().chain(of_rule).collect(),

@@ -7,10 +7,13 @@ use std::sync::Arc;
 
 use super::limits::{ConcurrencyLimit, ConcurrencyPermit, Pace, Paces};
 use crate::config::plan::Auth;
-use crate::http::{RequestHead, accepts_coding};
+use crate::http::{Claim, RequestHead, accepts_coding};
 
 /// Parts of states that are kept for further requests, for each worker.
 const SPARE_MAX: usize = 64;
+
+/// Fields in which servers tell the name of the user, in the order of their use.
+const USER_FIELDS: [&[u8]; 3] = [b"remote-user", b"x-auth-request-user", b"x-authentik-username"];
 
 /// Bytes of lines that a part keeps room for.
 const LINES_BYTES_KEPT: usize = 1_024;
@@ -29,12 +32,18 @@ pub struct PolicyState(Option<Box<Learned>>);
 struct Learned {
     /// The steps before the first question have passed.
     has_asked: bool,
+    /// The limits that count users have counted.
+    has_counted_user: bool,
     /// The target has no say in `Access-Control-*`.
     owns_cors: bool,
     /// The status of a refusal, if it is not that of its reason.
     status: Option<u16>,
     /// How the user was found.
     auth: Option<Arc<Auth>>,
+    /// The name of the user. Empty if it is not known.
+    user: Vec<u8>,
+    /// The claims of the user's token.
+    claims: Option<Arc<[Claim]>>,
     /// Field lines for the target.
     request: Vec<u8>,
     /// Field lines for the response, whichever it is.
@@ -72,27 +81,59 @@ impl PolicyState {
         self.0.as_ref().and_then(|learned| learned.auth.as_deref()).is_some_and(|auth| auth.removes(name))
     }
 
+    /// The name of the user. Empty if it is not known.
+    pub fn user(&self) -> &[u8] {
+        self.0.as_ref().map_or(&[], |learned| &learned.user)
+    }
+
+    /// The claims of the user's token.
+    pub fn claims(&self) -> &[Claim] {
+        self.0.as_ref().and_then(|learned| learned.claims.as_deref()).unwrap_or_default()
+    }
+
     /// Whether the user is known.
-    pub(super) fn is_identified(&self) -> bool {
+    pub fn is_identified(&self) -> bool {
         self.0.as_ref().is_some_and(|learned| learned.auth.is_some())
     }
 
-    /// Records that the user is known, with the field for the target and the user's name in it.
-    pub(super) fn identify(&mut self, auth: &Arc<Auth>, field: Option<(&str, &str)>) {
+    /// Records that the user is known, with the field for the target in which the user's name is.
+    pub(super) fn identify(&mut self, auth: &Arc<Auth>, user: &str, field: Option<&str>) {
         let learned = self.learned();
         learned.auth = Some(auth.clone());
-        if let Some((field, user)) = field {
+        learned.user.extend_from_slice(user.as_bytes());
+        if let Some(field) = field {
             // Writing to a vector cannot fail.
             let _ = write!(learned.request, "{field}: {user}\r\n");
         }
+    }
+
+    /// Records that the user of a token is known, with the lines for the target.
+    pub(super) fn identify_by_token(
+        &mut self,
+        auth: &Arc<Auth>,
+        user: &[u8],
+        claims: &Arc<[Claim]>,
+        lines: &[u8],
+    ) {
+        let learned = self.learned();
+        learned.auth = Some(auth.clone());
+        learned.user.extend_from_slice(user);
+        learned.claims = Some(claims.clone());
+        learned.request.extend_from_slice(lines);
     }
 
     /// Records that a server has let the request in, with lines for the target and for the response.
     pub(super) fn let_in(&mut self, auth: &Arc<Auth>, request: &[u8], response: &[u8]) {
         let learned = self.learned();
         learned.auth = Some(auth.clone());
+        learned.user.extend_from_slice(user_in(request).unwrap_or_default());
         learned.request.extend_from_slice(request);
         learned.response.extend_from_slice(response);
+    }
+
+    /// Records that the limits on users count the request. Tells whether they did before.
+    pub(super) fn counts_user(&mut self) -> bool {
+        std::mem::replace(&mut self.learned().has_counted_user, true)
     }
 
     /// The status of a refusal, if it is not that of its reason.
@@ -226,9 +267,12 @@ impl Drop for PolicyState {
 fn keep_for_others(mut learned: Box<Learned>) {
     let Learned {
         has_asked,
+        has_counted_user,
         owns_cors,
         status,
         auth,
+        user,
+        claims,
         request,
         response,
         permits,
@@ -237,9 +281,10 @@ fn keep_for_others(mut learned: Box<Learned>) {
         accepts_gzip,
     } = &mut *learned;
     *paces = Paces::default();
-    (*has_asked, *owns_cors, *status, *auth) = (false, false, None, None);
+    (*has_asked, *has_counted_user, *owns_cors, *status) = (false, false, false, None);
+    (*auth, *claims) = (None, None);
     (*watches_response, *accepts_gzip) = (false, false);
-    for lines in [request, response] {
+    for lines in [user, request, response] {
         lines.clear();
         lines.shrink_to(LINES_BYTES_KEPT);
     }
@@ -251,4 +296,15 @@ fn keep_for_others(mut learned: Box<Learned>) {
             spare.push(learned);
         }
     });
+}
+
+/// The name of the user in field lines for the target.
+fn user_in(lines: &[u8]) -> Option<&[u8]> {
+    USER_FIELDS.iter().find_map(|wanted| {
+        lines.split(|byte| *byte == b'\n').find_map(|line| {
+            let (name, value) = line.split_at_checked(wanted.len())?;
+            let value = value.strip_prefix(b":")?.trim_ascii();
+            (name.eq_ignore_ascii_case(wanted) && !value.is_empty()).then_some(value)
+        })
+    })
 }

@@ -150,16 +150,18 @@ pub(super) async fn serve_requests(mut client: Client) -> Option<Client> {
     let timer = client.listener_state.snapshot().worker().timer();
     loop {
         let snapshot = client.listener_state.snapshot();
-        let after = exchange::serve(&mut client, &snapshot, &timer).await;
+        let mut after = exchange::serve(&mut client, &snapshot, &timer).await;
         // Release the generation: a tunnel may take days, and the rest of a body that the target did not read may
         // take minutes.
         drop(snapshot);
+        // By reference, because a body that is moved is copied.
+        if let AfterExchange::Http(keep, body) = &mut after
+            && !finish_body(&mut client, body, *keep).await
+        {
+            return None;
+        }
         match after {
-            AfterExchange::Http(keep, mut body) => {
-                if !finish_body(&mut client, &mut body, keep).await {
-                    return None;
-                }
-            }
+            AfterExchange::Http(..) => {}
             AfterExchange::Http2 => return Some(client),
             AfterExchange::Tunnel(tunnel) => {
                 // Boxed, because few exchanges become a tunnel, and the future of all would have room for it.

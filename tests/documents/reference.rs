@@ -19,7 +19,7 @@ use crate::tables::{Row, page, rows, same, section, words_of_code};
 
 /// Pages of which a table names a key in its first column, by the heading of the table, and the mappings that have
 /// these keys.
-const KEY_TABLES: [(&str, &str, &[&str]); 18] = [
+const KEY_TABLES: [(&str, &str, &[&str]); 19] = [
     ("docs/config.md", "Top level", &["a configuration"]),
     ("docs/config.md", "The internal API", &["the internal API"]),
     ("docs/config.md", "Listeners", &["an HTTP listener", "a TCP listener"]),
@@ -34,6 +34,7 @@ const KEY_TABLES: [(&str, &str, &[&str]); 18] = [
     ("docs/policies.md", "CORS", &["`cors`"]),
     ("docs/policies.md", "Compression", &["`compress`"]),
     ("docs/policies.md", "Users", &["`basic`"]),
+    ("docs/policies.md", "Tokens", &["`jwt`"]),
     ("docs/policies.md", "A server that knows the users", &["`forward`"]),
     ("docs/policies.md", "Rate limits", &["a rate limit"]),
     ("docs/policies.md", "Copies of requests", &["`mirror`"]),
@@ -41,7 +42,7 @@ const KEY_TABLES: [(&str, &str, &[&str]); 18] = [
 ];
 
 /// Mappings without a table, and the section with all of their keys.
-const KEYS_IN_PROSE: [(&str, &str, &str); 23] = [
+const KEYS_IN_PROSE: [(&str, &str, &str); 24] = [
     ("`eab`", "docs/certificates.md", "The keys of acme"),
     ("`http_config`", "docs/config.md", "Listeners"),
     ("`tcp`", "docs/config.md", "Listeners"),
@@ -61,6 +62,7 @@ const KEYS_IN_PROSE: [(&str, &str, &str); 23] = [
     ("`queue`", "docs/upstreams.md", "Limits"),
     ("`eject`", "docs/upstreams.md", "Ejection"),
     ("`auth`", "docs/policies.md", "Users"),
+    ("`keys`", "docs/policies.md", "Tokens"),
     ("`max_requests`", "docs/policies.md", "Open requests"),
     ("a set of policies", "docs/policies.md", "Sets and defaults"),
     ("a certificate", "docs/tls.md", "Where certificates are"),
@@ -318,7 +320,7 @@ fn lines(path: &Path) -> usize {
 }
 
 /// Folders and files that a feature adds.
-const OPTIONAL: [&str; 17] = [
+const OPTIONAL: [&str; 19] = [
     "src/config/dialects/compose",
     "src/config/dialects/go_proxy",
     "src/config/dialects/locci",
@@ -336,6 +338,8 @@ const OPTIONAL: [&str; 17] = [
     "src/http2",
     "src/mux",
     "src/proxy/http2",
+    "src/jwt",
+    "src/gate/services/keys.rs",
 ];
 
 #[test]

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::acme_keys::{ACME, ACME_CA, ACME_DNS, EAB, SELF_CHECK};
 use super::keys_of_headers::{BOTH_MESSAGES, CHANGES, HEADERS, HEADERS_OF_A_SET, HSTS};
 use super::policy_keys::{
-    self, AUTH, BASIC, COMPRESS, CORS, FORWARD, MAX_REQUESTS, MIRROR, POLICIES, RATE_LIMIT, SPEED,
+    self, AUTH, BASIC, COMPRESS, CORS, FORWARD, JWT, JWT_KEYS, MAX_REQUESTS, MIRROR, POLICIES, RATE_LIMIT,
+    SPEED,
 };
 use super::store_keys::{IN_S3, STORE, STORE_S3};
 use smolgate::config::{Diagnostics, Loaded, MemoryInputs, load};
@@ -298,6 +299,21 @@ const UPSTREAM_TLS: &[Row] = &[
     ("sni", "", "sni: a.test"),
 ];
 
+/// A mapping inside of a rule that forwards, beside upstreams that it may name.
+macro_rules! of_rule {
+    ($what:literal, $inside:literal, $rows:ident) => {
+        Mapping {
+            what: $what,
+            around: concat!(
+                "{ http_config: { port: 1 }, http_routes: [{ target: h:1, ",
+                $inside,
+                " }, { upstream: u }, { upstream: v }], upstreams: { u: { targets: h:8 }, v: { targets: h:9 } } }"
+            ),
+            rows: &[$rows],
+        }
+    };
+}
+
 /// Every mapping.
 pub const MAPPINGS: &[Mapping] = &[
     Mapping { what: "a configuration", around: "{ @ }", rows: &[TOP] },
@@ -381,71 +397,25 @@ pub const MAPPINGS: &[Mapping] = &[
                  policies: { set: { max_requests: 7 } } }",
         rows: &[RULE, policy_keys::OF_RULES, HEADERS],
     },
-    Mapping {
-        what: "`headers`",
-        around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, headers: { @ } }] }",
-        rows: &[BOTH_MESSAGES],
-    },
-    Mapping {
-        what: "changes of fields",
-        around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, headers: { request: { @ } } }] }",
-        rows: &[CHANGES],
-    },
-    Mapping {
-        what: "`hsts`",
-        around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, hsts: { @ } }] }",
-        rows: &[HSTS],
-    },
+    of_rule!("`headers`", "headers: { @ }", BOTH_MESSAGES),
+    of_rule!("changes of fields", "headers: { request: { @ } }", CHANGES),
+    of_rule!("`hsts`", "hsts: { @ }", HSTS),
     Mapping {
         what: "a set of policies",
         around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, policy: a }, { upstream: u }], policies: { a: { @ } }, upstreams: { u: { targets: h:9 } } }",
         rows: &[POLICIES, HEADERS_OF_A_SET],
     },
-    Mapping {
-        what: "`cors`",
-        around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, cors: { @ } }] }",
-        rows: &[CORS],
-    },
-    Mapping {
-        what: "a rate limit",
-        around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, rate_limit: { @ } }] }",
-        rows: &[RATE_LIMIT],
-    },
-    Mapping {
-        what: "`auth`",
-        around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, auth: { @ } }] }",
-        rows: &[AUTH],
-    },
-    Mapping {
-        what: "`basic`",
-        around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, auth: { basic: { @ } } }] }",
-        rows: &[BASIC],
-    },
-    Mapping {
-        what: "`forward`",
-        around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, auth: { forward: { @ } } }, { upstream: u }], upstreams: { u: { targets: h:9 } } }",
-        rows: &[FORWARD],
-    },
-    Mapping {
-        what: "`mirror`",
-        around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, mirror: { @ } }, { upstream: u }, { upstream: v }], upstreams: { u: { targets: h:8 }, v: { targets: h:9 } } }",
-        rows: &[MIRROR],
-    },
-    Mapping {
-        what: "`speed`",
-        around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, speed: { @ } }] }",
-        rows: &[SPEED],
-    },
-    Mapping {
-        what: "`max_requests`",
-        around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, max_requests: { @ } }] }",
-        rows: &[MAX_REQUESTS],
-    },
-    Mapping {
-        what: "`compress`",
-        around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, compress: { @ } }] }",
-        rows: &[COMPRESS],
-    },
+    of_rule!("`cors`", "cors: { @ }", CORS),
+    of_rule!("a rate limit", "rate_limit: { @ }", RATE_LIMIT),
+    of_rule!("`auth`", "auth: { @ }", AUTH),
+    of_rule!("`basic`", "auth: { basic: { @ } }", BASIC),
+    of_rule!("`jwt`", "auth: { jwt: { @ } }", JWT),
+    of_rule!("`keys`", "auth: { jwt: { keys: { @ } } }", JWT_KEYS),
+    of_rule!("`forward`", "auth: { forward: { @ } }", FORWARD),
+    of_rule!("`max_requests`", "max_requests: { @ }", MAX_REQUESTS),
+    of_rule!("`mirror`", "mirror: { @ }", MIRROR),
+    of_rule!("`speed`", "speed: { @ }", SPEED),
+    of_rule!("`compress`", "compress: { @ }", COMPRESS),
     Mapping {
         what: "a redirect",
         around: "{ http_config: { port: 1 }, http_routes: [{ redirect: { @ } }] }",
@@ -524,6 +494,7 @@ pub fn load_inside(around: &str, inside: &str) -> Result<Loaded, Diagnostics> {
         &MemoryInputs::new()
             .file("smolgate.yml", text)
             .file("users", policy_keys::USERS)
+            .file("keys.pem", policy_keys::KEYS)
             .file("page", "a page"),
     )
 }

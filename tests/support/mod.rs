@@ -26,6 +26,8 @@ pub mod program;
 pub mod schema;
 mod store_keys;
 pub mod tls;
+#[cfg(feature = "jwt")]
+pub mod tokens;
 pub mod upstream;
 pub mod wire;
 

@@ -82,8 +82,26 @@ pub(super) const RATE_LIMIT: &[Row] = &[
 
 pub(super) const AUTH: &[Row] = &[
     ("basic", concat!("basic: \"a:", hash!(), "\""), concat!("basic: \"b:", hash!(), "\"")),
+    ("jwt", "jwt: keys.pem", "jwt: { keys: { secret: 0123456789abcdef0123456789abcdef } }"),
     ("forward", "forward: http://a/b", "forward: http://a/c"),
 ];
+
+/// A file of keys.
+pub(super) const KEYS: &str = "-----BEGIN PUBLIC KEY-----\nMCowBQYDK2VwAyEA11qYAYKxCrfVS/7TyWQHOg7hcvPapiMlrwIaaPcHURo=\n-----END PUBLIC KEY-----\n";
+
+pub(super) const JWT: &[Row] = &[
+    ("keys", "keys: https://a/b, audience: a", "keys: https://a/c, audience: a"),
+    ("issuer", "keys: keys.pem", "keys: keys.pem, issuer: https://a/"),
+    ("audience", "keys: keys.pem", "keys: keys.pem, audience: [a, b]"),
+    ("claims", "keys: keys.pem", "keys: keys.pem, claims: { role: [a, b], c: true }"),
+    ("algorithms", "keys: keys.pem", "keys: keys.pem, algorithms: EdDSA"),
+    ("leeway", "keys: keys.pem", "keys: keys.pem, leeway: 7s"),
+    ("from", "keys: keys.pem", "keys: keys.pem, from: [bearer, cookie.a]"),
+    ("forward", "keys: keys.pem", "keys: keys.pem, forward: { X-User: sub }"),
+];
+
+pub(super) const JWT_KEYS: &[Row] =
+    &[("secret", "secret: 0123456789abcdef0123456789abcdef", "secret: 0123456789abcdef0123456789abcdeF")];
 
 pub(super) const BASIC: &[Row] = &[
     ("users", concat!("users: { a: ", hash!(), " }"), concat!("users: { b: ", hash!(), " }")),

@@ -310,6 +310,8 @@ impl<'a> Case<'a, '_> {
             client,
             rule: &rule.name,
             request_id: b"",
+            user: b"",
+            claims: &[],
             captures: rule.capture(host, path),
         }
     }

@@ -112,7 +112,7 @@ pub(super) fn with_upstreams(
             let upstream = find(upstream_use(&server.place, span)?)?;
             Some(Arc::new(Auth::Server(AuthServer { upstream, ..server.clone() })))
         }
-        Auth::Basic(_) => None,
+        Auth::Basic(_) | Auth::Jwt(_) => None,
     });
     let mirror = policies.mirror.as_deref().and_then(|mirror| {
         let upstream = find(named(&mirror.name, span))?;

@@ -109,6 +109,8 @@ mod tests {
             client: [127, 0, 0, 1].into(),
             rule: "",
             request_id: b"",
+            user: b"",
+            claims: &[],
             captures: taken,
         };
         let mut out = Vec::new();

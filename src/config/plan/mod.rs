@@ -52,9 +52,9 @@ pub use listener::{
 pub use location::Location;
 pub use origin::Origin;
 pub use policies::{
-    Auth, AuthServer, AuthServerPlace, Basic, BitRate, Compress, Cors, Intercept, Mirror, OriginPattern,
-    Page, PageKey, PageValues, Pages, Policies, PolicyUpstream, RateKey, RateLimit, RateLimits, RequestLimit,
-    Speed, SpeedGroup, StatusPattern,
+    Auth, AuthServer, AuthServerPlace, Basic, BitRate, Compress, Cors, Intercept, Jwt, JwtKeys, Mirror,
+    OriginPattern, Page, PageKey, PageValues, Pages, Policies, PolicyUpstream, RateKey, RateLimit,
+    RateLimits, RequestLimit, Speed, SpeedGroup, StatusPattern, TokenPlace,
 };
 pub use rule::{Action, HostPattern, Limits, Matcher, Pass, Proxy, ProxyProtocol, Redirect, Respond, Rule};
 pub use steps::steps;

@@ -6,8 +6,8 @@ use super::files::FILES;
 use super::headers::{BOTH_MESSAGES, CHANGES, HEADERS, HSTS};
 use super::operation::{ACCESS_LOG, INTERNAL_API};
 use super::policies::{
-    AUTH, BASIC, COMPRESS, CORS, FORWARD, MAX_REQUESTS, MIRROR, PAGES, POLICIES, POLICY, RATE_LIMIT, SPEED,
-    SPEED_KEYS,
+    AUTH, BASIC, COMPRESS, CORS, FORWARD, JWT, JWT_KEYS, MAX_REQUESTS, MIRROR, PAGES, POLICIES, POLICY,
+    RATE_LIMIT, SPEED, SPEED_KEYS,
 };
 use super::tls::{CERTIFICATES, CLIENT_AUTH, LISTENER_TLS};
 use super::upstreams::{
@@ -333,6 +333,8 @@ const MAPPINGS: &[Mapping] = &[
     Mapping { what: "a rate limit", by_hand: &[RATE_LIMIT], settings: &[] },
     Mapping { what: "`auth`", by_hand: &[AUTH], settings: &[] },
     Mapping { what: "`basic`", by_hand: &[BASIC], settings: &[] },
+    Mapping { what: "`jwt`", by_hand: &[JWT], settings: &[] },
+    Mapping { what: "`keys`", by_hand: &[JWT_KEYS], settings: &[] },
     Mapping { what: "`forward`", by_hand: &[FORWARD], settings: &[] },
     Mapping { what: "`compress`", by_hand: &[COMPRESS], settings: &[] },
     Mapping { what: "`max_requests`", by_hand: &[MAX_REQUESTS], settings: &[] },

@@ -49,7 +49,7 @@ pub(super) const POLICIES: &[ByHand] = &[
         "auth",
         Either(&[Words(&["false"]), Map("`auth`")]),
         "",
-        "Which users may send requests: { basic } or { forward }.",
+        "Which users may send requests: { basic }, { jwt } or { forward }.",
     ),
     (
         "max_requests",
@@ -97,7 +97,12 @@ pub(super) const RATE_LIMIT: &[ByHand] = &[
     ("requests", Number(1, 1_000_000), REQUIRED, "Requests in the time."),
     ("per", Timeout, REQUIRED, "The time, at most a day."),
     ("burst", Number(1, 1_000_000), "", "Requests that may come at once. By default as many as requests."),
-    ("by", Text, "client", "The key that is counted: client, header.NAME, cookie.NAME, host or all."),
+    (
+        "by",
+        Text,
+        "client",
+        "The key that is counted: client, header.NAME, cookie.NAME, user, claim.NAME, host or all.",
+    ),
     ("else", Words(&["client", "host", "all"]), "client", "The key for requests without that one."),
     ("keys", Number(64, 16_777_216), "65536", "Keys that are remembered, 16 bytes each."),
     ("ipv6_prefix", Number(1, 128), "64", "Leading bits of an IPv6 address that tell clients apart."),
@@ -107,6 +112,12 @@ pub(super) const RATE_LIMIT: &[ByHand] = &[
 
 pub(super) const AUTH: &[ByHand] = &[
     ("basic", Either(&[TEXTS, Map("`basic`")]), "", "Users with passwords: name:hash, or a mapping."),
+    (
+        "jwt",
+        Either(&[Text, Map("`jwt`")]),
+        "",
+        "Users with tokens: the URL or the file of the keys, or a mapping.",
+    ),
     ("forward", Either(&[Text, Map("`forward`")]), "", "A server that is asked: its URL, or a mapping."),
 ];
 
@@ -120,6 +131,20 @@ pub(super) const FORWARD: &[ByHand] = &[
     ("cache", Duration, "0s", "How long an answer of 2xx holds for further requests that are alike."),
     ("preflights", Flag, "false", "Whether preflights go to the target without a question."),
 ];
+
+pub(super) const JWT: &[ByHand] = &[
+    ("keys", Either(&[Text, Map("`keys`")]), REQUIRED, "The URL or the file of the keys, or { secret }."),
+    ("issuer", Text, "", "The issuer, the claim iss."),
+    ("audience", TEXTS, "", "The audiences, one of which is in the claim aud."),
+    ("claims", Names(&TEXTS), "", "Claims that a token must have, and their values."),
+    ("algorithms", TEXTS, "", "Algorithms, such as RS256. By default all of the keys."),
+    ("leeway", Duration, "60s", "The most by which two clocks differ."),
+    ("from", TEXTS, "bearer", "Where the token is: bearer or cookie.NAME."),
+    ("forward", Names(&Text), "", "Fields for the target, and the claims in them."),
+];
+
+pub(super) const JWT_KEYS: &[ByHand] =
+    &[("secret", Text, REQUIRED, "The secret of HS256, HS384 and HS512: 32 bytes or more.")];
 
 pub(super) const BASIC: &[ByHand] = &[
     ("users", Names(&Text), "", "Names of users, and hashes of their passwords."),

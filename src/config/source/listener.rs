@@ -35,7 +35,7 @@ pub(crate) struct ListenerSource {
 /// The protocol of a listener.
 pub(crate) enum ProtocolSource {
     Http(Box<HttpSource>),
-    Tcp(TcpSource),
+    Tcp(Box<TcpSource>),
 }
 
 /// The keys of an HTTP listener.
@@ -90,7 +90,7 @@ fn listener(decoder: &mut Decoder<'_>, node: Node) -> Option<ListenerSource> {
     let tls = tls::listener_tls(&mut fields);
     let accept_proxy_protocol = networks(&mut fields, "accept_proxy_protocol");
     let protocol = if is_tcp {
-        ProtocolSource::Tcp(tcp_keys(&mut fields))
+        ProtocolSource::Tcp(Box::new(tcp_keys(&mut fields)))
     } else {
         let hint = "rules say where requests go; `protocol: tcp` makes this a TCP listener";
         fields.not_here(&TARGETS, "means nothing on an HTTP listener", hint);
@@ -123,7 +123,7 @@ pub(super) fn tcp(decoder: &mut Decoder<'_>, node: Node) -> Option<ListenerSourc
     let (name, binds, shutdown_timeout) = short_form(&mut fields, "tcp");
     let tls = tls::listener_tls(&mut fields);
     let accept_proxy_protocol = networks(&mut fields, "accept_proxy_protocol");
-    let protocol = ProtocolSource::Tcp(tcp_keys(&mut fields));
+    let protocol = ProtocolSource::Tcp(Box::new(tcp_keys(&mut fields)));
     let span = fields.span;
     fields.close();
     Some(ListenerSource { span, name, binds, shutdown_timeout, tls, accept_proxy_protocol, protocol })

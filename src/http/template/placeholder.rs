@@ -27,6 +27,10 @@ pub enum Placeholder {
     Rule,
     /// `{request_id}`.
     RequestId,
+    /// `{user}`: the name of the user, if a policy knows it.
+    User,
+    /// `{claim.NAME}`: a claim of the user's token.
+    Claim(Arc<str>),
     /// `{header.NAME}`: the first field of that name.
     Header(Arc<str>),
     /// `{cookie.NAME}`.
@@ -58,6 +62,7 @@ const TEXT: &[(&str, Placeholder)] = &[
     ("client", Placeholder::Client),
     ("rule", Placeholder::Rule),
     ("request_id", Placeholder::RequestId),
+    ("user", Placeholder::User),
 ];
 
 /// The captures of a rule: those of its host, then those of its path. Each has a number, from 1, and maybe a name.
@@ -104,6 +109,7 @@ impl Scope<'_> {
             _ if self.used == TemplateUse::Url => None,
             "header" => Some(Placeholder::Header(name.into())),
             "cookie" => Some(Placeholder::Cookie(name.into())),
+            "claim" => Some(Placeholder::Claim(name.into())),
             _ => None,
         }
     }
@@ -111,7 +117,9 @@ impl Scope<'_> {
     /// Everything that exists, as it is written.
     pub fn listed(&self) -> Vec<String> {
         let words = self.words().map(|(word, _)| (*word).to_owned());
-        let named = ["header.NAME", "cookie.NAME"].into_iter().filter(|_| self.used != TemplateUse::Url);
+        let named = ["header.NAME", "cookie.NAME", "claim.NAME"]
+            .into_iter()
+            .filter(|_| self.used != TemplateUse::Url);
         let captures = self.captures.names.iter().enumerate();
         let captures = captures.map(|(index, name)| match name {
             Some(name) => name.to_string(),

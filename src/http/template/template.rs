@@ -151,7 +151,7 @@ fn braced<'t>(text: &'t str, open: &str, close: &str) -> Option<&'t str> {
 #[cfg(test)]
 mod tests {
     use super::super::placeholder::{CaptureNames, TemplateUse};
-    use super::super::values::Captures;
+    use super::super::values::{Captures, Claim};
     use super::*;
     use crate::http::Fields;
 
@@ -178,6 +178,8 @@ mod tests {
             client: "2001:db8::1".parse().unwrap(),
             rule: "r",
             request_id: b"abc",
+            user: b"ann",
+            claims: &[Claim { name: "a.b".into(), value: (*b"c").into() }],
             captures,
         };
         let mut out = Vec::new();
@@ -192,6 +194,7 @@ mod tests {
             ("{method} {scheme}://{host}{path}?{query}", "GET https://h.test/a'b/c?x=\"1\"&y"),
             ("{uri} {rest}", "/a'b/c?x=\"1\"&y /c"),
             ("{client} {rule} {request_id}", "2001:db8::1 r abc"),
+            ("{user} {claim.a.b} {claim.none}", "ann c "),
             ("{1}.{2}.{id}", "www.<7>.<7>"),
             ("{header.X-A}{cookie.b}", ""),
         ] {
@@ -247,7 +250,7 @@ mod tests {
             ("{host}{3}", 6..9),
             ("{0}", 0..3),
             ("{header.}", 0..9),
-            ("{claim.a}", 0..9),
+            ("{claims.a}", 0..10),
             ("{Host}", 0..6),
         ] {
             assert_eq!(template(text), Err(TemplateError { place, is_too_many: false }), "{text}");
@@ -256,7 +259,7 @@ mod tests {
         assert!(many.is_too_many && many.place == (384..390));
         let none = CaptureNames::default();
         let scope = Scope { used: TemplateUse::Url, captures: &none };
-        for text in ["{header.a}", "{client}", "{1}", "{status}"] {
+        for text in ["{header.a}", "{client}", "{1}", "{status}", "{user}", "{claim.a}"] {
             assert!(Template::new(text, &scope).is_err(), "{text}");
         }
         assert_eq!(scope.listed(), ["{host}", "{path}", "{rest}", "{query}", "{uri}"]);

@@ -35,6 +35,15 @@ impl<'a> Captures<'a> {
     }
 }
 
+/// A claim of a user's token, as text in visible ASCII and spaces.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Claim {
+    /// Its name.
+    pub name: Box<str>,
+    /// Its value.
+    pub value: Box<[u8]>,
+}
+
 /// The parts of one request that placeholders stand for.
 #[derive(Clone, Copy, Debug)]
 pub struct TemplateValues<'a> {
@@ -58,6 +67,10 @@ pub struct TemplateValues<'a> {
     pub rule: &'a str,
     /// The identity of the request; empty if the rule gives none.
     pub request_id: &'a [u8],
+    /// The name of the user; empty if none is known.
+    pub user: &'a [u8],
+    /// The claims of the user's token.
+    pub claims: &'a [Claim],
     /// The parts that the stars and groups of the rule have taken.
     pub captures: Captures<'a>,
 }
@@ -140,11 +153,17 @@ impl TemplateValues<'_> {
             Placeholder::Client => write_short(format_args!("{}", self.client), put),
             Placeholder::Rule => put(self.rule.as_bytes()),
             Placeholder::RequestId => put(self.request_id),
+            Placeholder::User => put(self.user),
+            Placeholder::Claim(name) => put(claim(self.claims, name).unwrap_or_default()),
             Placeholder::Header(name) => put(self.fields.find(name.as_bytes()).unwrap_or_default()),
             Placeholder::Cookie(name) => put(cookie(self.fields, name.as_bytes()).unwrap_or_default()),
             Placeholder::Capture(index) => put(self.captures.get(*index)),
         }
     }
+}
+
+fn claim<'a>(claims: &'a [Claim], name: &str) -> Option<&'a [u8]> {
+    claims.iter().find(|claim| *claim.name == *name).map(|claim| &*claim.value)
 }
 
 /// Writes a text of at most 45 bytes, which is the longest address.

@@ -2,11 +2,11 @@
 
 use std::io::{self, Write};
 
-use super::record::{AccessRecord, AccessRequest, escape, or_dash};
+use super::record::{AccessRecord, AccessRequest, escape, escape_word, or_dash};
 use crate::log::clock::Utc;
 use crate::reason::Reason;
 
-/// Appends `client - - [time] "METHOD target VERSION" status bytes "referer" "user agent"`. For a connection, the
+/// Appends `client - user [time] "METHOD target VERSION" status bytes "referer" "user agent"`. For a connection, the
 /// target is the server name, and the status is 200 if it ended well, as for streams in nginx.
 pub(super) fn write_line(record: &AccessRecord<'_>, line: &mut Vec<u8>) -> io::Result<()> {
     let connection = || AccessRequest {
@@ -17,9 +17,12 @@ pub(super) fn write_line(record: &AccessRecord<'_>, line: &mut Vec<u8>) -> io::R
         user_agent: b"",
         referer: b"",
         request_id: b"",
+        user: b"",
     };
     let request = record.request.unwrap_or_else(connection);
-    write!(line, "{} - - [{}] \"", record.client, Utc::from(record.time).combined())?;
+    write!(line, "{} - ", record.client)?;
+    escape_word(or_dash(request.user), line);
+    write!(line, " [{}] \"", Utc::from(record.time).combined())?;
     escape(request.method, line);
     line.push(b' ');
     escape(request.target, line);

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! 12:34:56  200  GET       4.3kB    1.2ms  192.0.2.7        a.test/users/7  -> users
-//! 12:34:57  502  POST       126B    0.4ms  192.0.2.7        a.test/pay  -> users  connect_refused
+//! 12:34:57  502  POST       126B    0.4ms  192.0.2.7        a.test/pay  @ann  -> users  connect_refused
 //! ```
 //!
 //! Short values come first, so that columns stay aligned. The time is in UTC.
@@ -10,7 +10,7 @@
 use std::io::{self, Write};
 use std::time::Duration;
 
-use super::record::{AccessRecord, escape};
+use super::record::{AccessRecord, escape, escape_word};
 use crate::log::clock::Utc;
 use crate::reason::Reason;
 
@@ -51,6 +51,10 @@ pub(super) fn write_line(record: &AccessRecord<'_>, colours: bool, line: &mut Ve
         let has_host = !request.target.starts_with(b"/");
         line.extend_from_slice(if has_host && !record.host.is_empty() { b" " } else { b"" });
         escape(request.target, line);
+    }
+    if let Some(user) = record.request.map(|request| request.user).filter(|user| !user.is_empty()) {
+        line.extend_from_slice(b"  @");
+        escape_word(user, line);
     }
     if let Some(upstream) = record.upstream {
         line.extend_from_slice(b"  -> ");

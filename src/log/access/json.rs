@@ -47,6 +47,8 @@ pub(super) fn write_line(record: &AccessRecord<'_>, line: &mut Vec<u8>) -> io::R
         referer: Option<Cow<'a, str>>,
         #[serde(skip_serializing_if = "Option::is_none")]
         request_id: Option<Cow<'a, str>>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        user: Option<Cow<'a, str>>,
     }
     let request = record.request;
     let text = |bytes| String::from_utf8_lossy(clip(bytes));
@@ -72,6 +74,7 @@ pub(super) fn write_line(record: &AccessRecord<'_>, line: &mut Vec<u8>) -> io::R
         user_agent: request.map(|request| text(request.user_agent)),
         referer: request.map(|request| text(request.referer)),
         request_id: request.map(|request| text(request.request_id)).filter(|id| !id.is_empty()),
+        user: request.map(|request| text(request.user)).filter(|user| !user.is_empty()),
     };
     serde_json::to_writer(&mut *line, &value)?;
     line.push(b'\n');

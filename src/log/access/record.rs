@@ -59,6 +59,8 @@ pub struct AccessRequest<'a> {
     pub referer: &'a [u8],
     /// The identity of the request; empty if its rule gives none.
     pub request_id: &'a [u8],
+    /// The name of the user; empty if none is known.
+    pub user: &'a [u8],
 }
 
 /// The value, or `-` in its place.
@@ -69,6 +71,14 @@ pub(super) fn or_dash(value: &[u8]) -> &[u8] {
 /// The value, cut to [`VALUE_BYTES_MAX`].
 pub(super) fn clip(value: &[u8]) -> &[u8] {
     &value[..value.len().min(VALUE_BYTES_MAX)]
+}
+
+/// As [`escape`], for a value between two spaces.
+pub(super) fn escape_word(value: &[u8], line: &mut Vec<u8>) {
+    for (index, word) in value.split(|byte| *byte == b' ').enumerate() {
+        line.extend_from_slice(if index > 0 { b"\\x20" } else { b"" });
+        escape(word, line);
+    }
 }
 
 /// Writes printable ASCII unchanged and everything else, quotes and backslashes as `\xHH`. So a client can

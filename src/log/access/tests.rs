@@ -43,7 +43,23 @@ fn request() -> AccessRequest<'static> {
         user_agent: b"curl/8.5.0",
         referer: b"",
         request_id: b"",
+        user: b"",
     }
+}
+
+/// A name of a user can end neither its field nor the line.
+#[test]
+fn a_user_is_in_every_format() {
+    let named = |user| AccessRecord { request: Some(AccessRequest { user, ..request() }), ..record() };
+    assert!(line(json, &named(b"ann \"\n")).contains(r#","user":"ann \"\n"}"#));
+    assert!(line(combined, &named(b"ann lee\n")).starts_with(r"192.0.2.7 - ann\x20lee\x0A [29/Feb"));
+    assert!(line(plain, &named(b"ann lee")).contains(r"/users/7?q=a%20b  @ann\x20lee  -> users"));
+    let nameless = named(b"");
+    assert!(
+        line(combined, &nameless).starts_with("192.0.2.7 - - [")
+            && !line(json, &nameless).contains("user\":")
+    );
+    assert!(!line(plain, &nameless).contains('@'));
 }
 
 fn line(format: fn(&AccessRecord<'_>, &mut Vec<u8>) -> io::Result<()>, record: &AccessRecord<'_>) -> String {

@@ -41,6 +41,11 @@ pub(in crate::proxy) async fn finish_body(client: &mut Client, body: &mut Body, 
 /// Reads and discards the rest of the body. Whether it came. The response has kept the connection open, so the rest
 /// has as much time as the next request: the client may send it as late.
 async fn discard_rest(client: &mut Client, body: &mut Body, unfinished: &mut Unfinished) -> bool {
+    if body.is_complete() {
+        // The usual case, without a future.
+        body.release(&mut client.input);
+        return true;
+    }
     loop {
         let Client { stream, input, .. } = client;
         let mut rest = Incoming { stream, input, body };

@@ -3,17 +3,23 @@
 //! The head stays in the input, and is parsed again when the answer is there. The rule stays the same: a rule once chosen
 //! is never chosen again.
 
+use std::time::Duration;
+
 use futures_lite::future;
 
 use super::decision::{Act, Asked, Decision, Question};
 use super::rules::decide_again;
 use crate::config::plan::HttpListener;
+use crate::jwt::KeysAsked;
 use crate::policy::{AuthQuestion, AuthServerQuestion, ConcurrencyLimit, ConcurrencyPermit, PasswordCheck};
 use crate::proxy::client::Exchange;
 use crate::proxy::forward::{self, Answer};
 use crate::proxy::local_reply::{self, Reply};
 use crate::proxy::record::Failure;
 use crate::reason::Reason;
+
+/// The time that a request waits for the keys of its token.
+const KEYS_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// Questions of one request.
 const QUESTIONS_MAX: usize = 8;
@@ -30,6 +36,7 @@ pub(super) async fn ask<'a>(
         let Question { rule, what } = question;
         let answer = match what {
             Asked::User(AuthQuestion::Password(password)) => compare(exchange, password).await,
+            Asked::User(AuthQuestion::Keys(keys)) => keys_come(exchange, keys).await,
             Asked::User(AuthQuestion::Server(question)) => {
                 match ask_server(exchange, http, &question).await {
                     Ok(Some(refusal)) => {
@@ -92,6 +99,16 @@ async fn compare(exchange: &Exchange<'_>, password: Box<PasswordCheck>) -> Resul
     });
     let done = async {
         work.await;
+        Ok::<_, Failure>(())
+    };
+    exchange.client.unless_gone(exchange.is_gone_at_end(), done).await
+}
+
+/// Waits for the end of a fetch of keys, which may be late. Then the request is refused without them.
+async fn keys_come(exchange: &Exchange<'_>, keys: KeysAsked) -> Result<(), Failure> {
+    let worker = exchange.snapshot.worker();
+    let done = async {
+        future::or(keys.end(), worker.sleep(KEYS_TIME_MAX)).await;
         Ok::<_, Failure>(())
     };
     exchange.client.unless_gone(exchange.is_gone_at_end(), done).await

@@ -63,8 +63,10 @@ pub(super) fn decide<'a>(
         Lookup::Refuse(index, _) => *index,
     };
     if let Some(rule) = matched(snapshot, &found).filter(|rule| rule.headers.is_some()) {
-        let client = (ClientValues::of(exchange), behind.is_some());
-        edits::begin(&mut exchange.record.headers, snapshot.worker(), rule, &head, client);
+        let is_encrypted = exchange.client.stream.is_encrypted();
+        let record = &mut exchange.record;
+        let values = ClientValues::new(record.client, is_encrypted, &record.policies);
+        edits::begin(&mut record.headers, snapshot.worker(), rule, &head, (values, behind.is_some()));
     }
     let request_id = exchange.record.headers.request_id();
     let summary = || Box::new(RequestSummary::of(&head, request_id));
@@ -74,7 +76,9 @@ pub(super) fn decide<'a>(
     exchange.body = Body::new(head.framing, head.len);
     let decision = match found {
         Lookup::Rule(index, rule) => {
-            let outcome = consult(snapshot, index, &head, &exchange.client.speed, &mut exchange.record);
+            let is_encrypted = exchange.client.stream.is_encrypted();
+            let (speed, record) = (&exchange.client.speed, &mut exchange.record);
+            let outcome = consult((index, rule), &head, (is_encrypted, speed), record);
             by_rule(exchange, (index, rule), &head, outcome, act)
         }
         Lookup::RedirectToHttps(redirect) => {
@@ -123,22 +127,29 @@ pub(super) fn decide_again<'a>(
     let (input, limits) = (exchange.client.input.unread(), http.head_limits());
     let head =
         parse_request(input, &mut exchange.client.head_scan(), &limits, &mut table)?.ok_or_else(gone)?;
-    let outcome = consult(snapshot, index, &head, &exchange.client.speed, &mut exchange.record);
+    let is_encrypted = exchange.client.stream.is_encrypted();
+    let (speed, record) = (&exchange.client.speed, &mut exchange.record);
+    let outcome = consult((index, rule), &head, (is_encrypted, speed), record);
     Ok(by_rule(exchange, (index, rule), &head, outcome, act))
 }
 
 /// The decision of the policies of a rule.
 #[inline(always)]
 fn consult<'a>(
-    snapshot: &'a ListenerSnapshot,
-    rule: usize,
+    (index, rule): (usize, &Rule),
     head: &RequestHead<'_>,
-    connection: &ConnectionSpeed,
-    record: &mut ExchangeRecord<'_>,
+    (is_encrypted, connection): (bool, &ConnectionSpeed),
+    record: &mut ExchangeRecord<'a>,
 ) -> Result<Outcome<'a>, Reason> {
-    let Some(policies) = snapshot.policies(rule) else { return Ok(Outcome::Act) };
-    let request = PolicyRequest { head, client: record.client, now: snapshot.worker().now(), connection };
-    policy::check(policies, &request, &mut record.policies)
+    let (snapshot, client) = (record.snapshot, record.client);
+    let Some(policies) = snapshot.policies(index) else { return Ok(Outcome::Act) };
+    let request = PolicyRequest { head, client, now: snapshot.worker().now(), connection };
+    let outcome = policy::check(policies, &request, &mut record.policies);
+    if rule.headers.is_some() && record.policies.is_identified() {
+        let client = ClientValues::new(client, is_encrypted, &record.policies);
+        edits::write_response_lines(&mut record.headers, snapshot.worker(), rule, head, client);
+    }
+    outcome
 }
 
 /// The decision about a request of a rule. Inlined, because the large act would be copied once more.

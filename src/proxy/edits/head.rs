@@ -14,17 +14,30 @@ pub(in crate::proxy) fn begin(
     worker: &Worker,
     rule: &Rule,
     head: &RequestHead<'_>,
-    (client, is_trusted): (ClientValues, bool),
+    (client, is_trusted): (ClientValues<'_>, bool),
 ) {
     let Some(headers) = &rule.headers else { return };
     let given = |field: &str| head.fields.find(field.as_bytes()).filter(|_| is_trusted);
     state.begin(headers.request_id.as_ref().map(|id| given(&id.field)));
+    write_response_lines(state, worker, rule, head, client);
+}
+
+/// Writes the lines for the response of a request of a rule that has changes. It is done again when the user is known.
+#[cold]
+pub(in crate::proxy) fn write_response_lines(
+    state: &mut HeaderState,
+    worker: &Worker,
+    rule: &Rule,
+    head: &RequestHead<'_>,
+    client: ClientValues<'_>,
+) {
+    let Some(headers) = &rule.headers else { return };
     let edits = headers.of_response(client.scheme == "https");
     let mut lines = worker.buffer();
     with_values(rule, head, client, state.request_id(), |values| {
         edits.write_lines(values, |bytes| lines.extend(bytes));
     });
-    state.add(lines.unread());
+    state.set_lines(lines.unread());
 }
 
 /// The head for a target with the changes of its rule.
@@ -35,7 +48,7 @@ pub(in crate::proxy) fn edited_request(
     rule: &Rule,
     headers: &RuleHeaders,
     head: &RequestHead<'_>,
-    (client, request_id): (ClientValues, &[u8]),
+    (client, request_id): (ClientValues<'_>, &[u8]),
 ) -> Buffer {
     let mut lines = worker.buffer();
     with_values(rule, head, client, request_id, |values| {

@@ -3,22 +3,32 @@
 use std::net::IpAddr;
 
 use crate::config::plan::Rule;
-use crate::http::{HostKey, RequestHead, TemplateValues, behind_prefix, match_path};
+use crate::http::{Claim, HostKey, RequestHead, TemplateValues, behind_prefix, match_path};
+use crate::policy::PolicyState;
 use crate::proxy::client::Exchange;
 
 /// A client, as placeholders show it.
 #[derive(Clone, Copy)]
-pub(in crate::proxy) struct ClientValues {
+pub(in crate::proxy) struct ClientValues<'a> {
     /// Its address, which a trusted proxy may tell.
     pub(in crate::proxy) address: IpAddr,
     /// `http` or `https`.
     pub(in crate::proxy) scheme: &'static str,
+    /// The name of the user. Empty if it is not known.
+    pub(in crate::proxy) user: &'a [u8],
+    /// The claims of the user's token.
+    pub(in crate::proxy) claims: &'a [Claim],
 }
 
-impl ClientValues {
-    pub(in crate::proxy) fn of(exchange: &Exchange<'_>) -> Self {
-        let scheme = if exchange.client.stream.is_encrypted() { "https" } else { "http" };
-        Self { address: exchange.record.client, scheme }
+impl<'a> ClientValues<'a> {
+    pub(in crate::proxy) fn of(exchange: &'a Exchange<'_>) -> Self {
+        let address = exchange.record.client;
+        Self::new(address, exchange.client.stream.is_encrypted(), &exchange.record.policies)
+    }
+
+    pub(in crate::proxy) fn new(address: IpAddr, is_encrypted: bool, policies: &'a PolicyState) -> Self {
+        let scheme = if is_encrypted { "https" } else { "http" };
+        Self { address, scheme, user: policies.user(), claims: policies.claims() }
     }
 }
 
@@ -26,7 +36,7 @@ impl ClientValues {
 pub(in crate::proxy) fn with_values<T>(
     rule: &Rule,
     head: &RequestHead<'_>,
-    client: ClientValues,
+    client: ClientValues<'_>,
     request_id: &[u8],
     with: impl FnOnce(&TemplateValues<'_>) -> T,
 ) -> T {
@@ -44,6 +54,8 @@ pub(in crate::proxy) fn with_values<T>(
         client: client.address,
         rule: &rule.name,
         request_id,
+        user: client.user,
+        claims: client.claims,
         captures: rule.capture(host, &path),
     })
 }

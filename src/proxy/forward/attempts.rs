@@ -249,6 +249,7 @@ impl<'a> Attempts<'a> {
     }
 
     /// Puts a connection back into its pool. `time` is how long its target would keep it.
+    #[inline(always)]
     pub(super) fn give_back(&self, exchange: &Exchange<'_>, target: Box<TargetConnection>, time: Duration) {
         let Some(choice) = &self.choice else { return };
         let until = exchange.snapshot.worker().now() + time.min(self.upstream.idle_timeout());

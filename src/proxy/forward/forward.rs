@@ -71,9 +71,11 @@ pub(in crate::proxy) async fn run(
             exchange.release_head();
         }
         // Pinned, because an `await` alone copies the future once more.
-        let outcome = pin!(transfer(exchange, attempts, &mut target, head)).await;
+        let mut transferred = None;
+        let outcome = pin!(transfer(exchange, attempts, &mut target, head, &mut transferred)).await;
         let failure = match outcome {
-            Ok(transferred) => {
+            Ok(()) => {
+                let transferred = transferred.ok_or_else(|| Failure::new(Reason::Internal))?;
                 attempts.answered(exchange, transferred.status);
                 return Ok(finish(exchange, attempts, target, transferred));
             }
@@ -102,7 +104,9 @@ fn may_repeat(exchange: &Exchange<'_>, failure: &Failure) -> bool {
         && exchange.request.is_repeatable()
 }
 
-/// Ends the exchange on both connections: keeps them, closes them, or makes them a tunnel.
+/// Ends the exchange on both connections: keeps them, closes them, or makes them a tunnel. Inlined, because its arguments
+/// would be copied.
+#[inline(always)]
 fn finish(
     exchange: &mut Exchange<'_>,
     attempts: &Attempts<'_>,
@@ -138,13 +142,15 @@ fn check_status(
     if attempts.may_retry(request, status, now) { Err(Stop::Retry(status)) } else { Ok(()) }
 }
 
-/// Transfers both messages at once: the request goes on while the response is awaited, and while it passes.
+/// Transfers both messages at once: the request goes on while the response is awaited, and while it passes. Writes what
+/// is needed then into the place of its caller, because a large result would be copied.
 async fn transfer(
     exchange: &mut Exchange<'_>,
     attempts: &Attempts<'_>,
     target: &mut TargetConnection,
     mut head: Buffer,
-) -> Result<Transferred, Stop> {
+    transferred: &mut Option<Transferred>,
+) -> Result<(), Stop> {
     let at_end = exchange.is_gone_at_end();
     let Exchange { client, snapshot, timer, record, request, body, .. } = exchange;
     let (proxy, worker) = (attempts.proxy, snapshot.worker());
@@ -207,5 +213,6 @@ async fn transfer(
         upload.complete().await?;
     }
     let uploaded = upload.end(&target.stream, until_close, || body.trailers_if(request.accepts_trailers))?;
-    Ok(Transferred { status, keep, until_close, uploaded, keep_alive })
+    *transferred = Some(Transferred { status, keep, until_close, uploaded, keep_alive });
+    Ok(())
 }

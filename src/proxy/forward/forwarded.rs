@@ -19,6 +19,8 @@ pub struct Forwarded<'b> {
 }
 
 impl<'b> Forwarded<'b> {
+    /// Inlined, because the way of every request has it once.
+    #[inline(always)]
     pub(super) fn of(exchange: &Exchange<'_>, head: &RequestHead<'b>) -> Self {
         let peer = exchange.client.peer;
         let behind = exchange.snapshot.http().and_then(|http| client_of(http, peer, head));

@@ -123,7 +123,7 @@ pub fn write_request_head(
             None => write_target(head, prefix, base_path, out),
             Some(rewrite) => {
                 out.extend(base_path.as_bytes());
-                let client = ClientValues { address: forwarded.client(), scheme: forwarded.proto };
+                let client = ClientValues::new(forwarded.client(), forwarded.proto == "https", policies);
                 write_rewritten(rewrite, rule, head, client, out);
             }
         }
@@ -201,7 +201,7 @@ fn write_rewritten(
     rewrite: &Location,
     rule: &Rule,
     head: &RequestHead<'_>,
-    client: ClientValues,
+    client: ClientValues<'_>,
     out: &mut Buffer,
 ) {
     with_values(rule, head, client, b"", |values| rewrite.write(values, |bytes| out.extend(bytes)));

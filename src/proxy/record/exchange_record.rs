@@ -159,6 +159,7 @@ impl<'a> ExchangeRecord<'a> {
         count(self.snapshot, self.rule(), self.method.label(), status);
         self.snapshot.counters.duration.observe(duration);
         if let Some(log) = self.snapshot.access_log(self.rule()) {
+            self.summarise_user();
             let (host, request) = RequestSummary::line(self.summary.as_deref(), status);
             log.write(&AccessRecord {
                 time: SystemTime::now(),
@@ -184,6 +185,7 @@ impl<'a> ExchangeRecord<'a> {
         count(self.snapshot, self.rule(), self.method.label(), status);
         let (began, received, sent) = (self.began, self.received.bytes(), self.sent.bytes());
         let TunnelStart { name, .. } = self.withdraw();
+        self.summarise_user();
         TunnelStart {
             name,
             exchange: Some(UpgradedRequest {
@@ -194,6 +196,13 @@ impl<'a> ExchangeRecord<'a> {
                 received,
                 sent,
             }),
+        }
+    }
+
+    /// Takes the name of the user into the summary.
+    fn summarise_user(&mut self) {
+        if let Some(summary) = &mut self.summary {
+            summary.user = self.policies.user().into();
         }
     }
 

@@ -53,9 +53,10 @@ impl HeaderState {
         self.0.is_some()
     }
 
-    /// Adds to the lines for the response.
-    pub(in crate::proxy) fn add(&mut self, bytes: &[u8]) {
+    /// Replaces the lines for the response.
+    pub(in crate::proxy) fn set_lines(&mut self, bytes: &[u8]) {
         if let Some(kept) = &mut self.0 {
+            kept.lines.clear();
             kept.lines.extend_from_slice(bytes);
         }
     }
@@ -121,7 +122,8 @@ mod tests {
             assert!(seen.insert(made), "each is another");
         }
         state.begin(None);
-        state.add(b"a: b\r\n");
+        state.set_lines(b"c: d\r\n");
+        state.set_lines(b"a: b\r\n");
         assert_eq!((state.request_id(), state.lines()), (&b""[..], &b"a: b\r\n"[..]));
     }
 }

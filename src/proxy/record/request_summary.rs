@@ -15,6 +15,8 @@ pub(in crate::proxy) struct RequestSummary {
     pub(in crate::proxy) referer: Box<[u8]>,
     /// Empty if the rule gives none.
     pub(in crate::proxy) request_id: Box<[u8]>,
+    /// The name of the user, once it is known.
+    pub(in crate::proxy) user: Box<[u8]>,
 }
 
 impl RequestSummary {
@@ -32,6 +34,7 @@ impl RequestSummary {
             user_agent: field(Name::UserAgent),
             referer: field(Name::Referer),
             request_id: request_id.into(),
+            user: Box::default(),
         }
     }
 
@@ -51,6 +54,7 @@ impl RequestSummary {
             user_agent: head.field(b"user-agent").into(),
             referer: head.field(b"referer").into(),
             request_id: Box::default(),
+            user: Box::default(),
         }
     }
 
@@ -64,6 +68,7 @@ impl RequestSummary {
             user_agent: summary.map_or(b"", |summary| &summary.user_agent),
             referer: summary.map_or(b"", |summary| &summary.referer),
             request_id: summary.map_or(b"", |summary| &summary.request_id),
+            user: summary.map_or(b"", |summary| &summary.user),
         };
         (summary.map_or(b"", |summary| &summary.host), request)
     }

@@ -38,7 +38,9 @@ impl Tunnel {
     }
 }
 
-/// The tunnel after a 101.
+/// The tunnel after a 101. Not inlined, because few exchanges become one.
+#[cold]
+#[inline(never)]
 pub(in crate::proxy) fn of_upgrade(
     exchange: &mut Exchange<'_>,
     target: Box<TargetConnection>,

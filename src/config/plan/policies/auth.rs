@@ -4,6 +4,8 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::field_names::reads_alike;
+use super::jwt::Jwt;
 use super::upstream::PolicyUpstream;
 use crate::config::keys::Secret;
 use crate::config::keys::scalar::show_duration;
@@ -14,6 +16,8 @@ use crate::config::keys::yaml::{list, quote, quote_key};
 pub enum Auth {
     /// By names and passwords (RFC 7617).
     Basic(Basic),
+    /// By tokens.
+    Jwt(Jwt),
     /// By the answers of a server.
     Server(AuthServer),
 }
@@ -84,12 +88,6 @@ impl AuthServer {
     }
 }
 
-/// Whether a program such as CGI reads two names alike: in any case, and `_` for `-`.
-pub(super) fn reads_alike(one: &[u8], two: &[u8]) -> bool {
-    let folded = |byte: &u8| if *byte == b'_' { b'-' } else { byte.to_ascii_lowercase() };
-    one.len() == two.len() && one.iter().map(folded).eq(two.iter().map(folded))
-}
-
 impl Auth {
     /// Whether a field of the client never gets to the target, because the gate tells of the user.
     pub fn removes(&self, name: &[u8]) -> bool {
@@ -99,6 +97,7 @@ impl Auth {
                 is_credentials
                     || forward_user.as_ref().is_some_and(|field| reads_alike(name, field.as_bytes()))
             }
+            Auth::Jwt(jwt) => jwt.removes(name),
             Auth::Server(server) => server.copies(name),
         }
     }
@@ -108,6 +107,7 @@ impl fmt::Display for Auth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Auth::Basic(basic) => write!(f, "{{ basic: {{ {basic} }} }}"),
+            Auth::Jwt(jwt) => write!(f, "{{ jwt: {{ {jwt} }} }}"),
             Auth::Server(server) => write!(f, "{{ forward: {{ {server} }} }}"),
         }
     }

@@ -8,17 +8,20 @@ mod policies;
 mod auth;
 mod compress;
 mod cors;
+mod jwt;
 mod mirror;
 mod pages;
 mod rate_limit;
 mod request_limit;
 mod speed;
 
+mod field_names;
 mod upstream;
 
 pub use auth::{Auth, AuthServer, AuthServerPlace, Basic};
 pub use compress::Compress;
 pub use cors::{Cors, OriginPattern};
+pub use jwt::{Jwt, JwtKeys, TokenPlace};
 pub use mirror::Mirror;
 pub use pages::{Intercept, Page, PageKey, PageValues, Pages, StatusPattern};
 pub use policies::Policies;

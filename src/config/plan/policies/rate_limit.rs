@@ -43,6 +43,10 @@ pub enum RateKey {
     Header(Arc<str>),
     /// The value of a cookie.
     Cookie(Arc<str>),
+    /// The user.
+    User,
+    /// A claim of the user's token.
+    Claim(Arc<str>),
     /// The host of the request.
     Host,
     /// All requests together.
@@ -55,6 +59,8 @@ impl fmt::Display for RateKey {
             Self::Client => f.write_str("client"),
             Self::Header(name) => write!(f, "header.{name}"),
             Self::Cookie(name) => write!(f, "cookie.{name}"),
+            Self::User => f.write_str("user"),
+            Self::Claim(name) => write!(f, "claim.{name}"),
             Self::Host => f.write_str("host"),
             Self::All => f.write_str("all"),
         }

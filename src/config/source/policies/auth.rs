@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::jwt::jwt;
 use super::policy::policy;
 use crate::config::decode::{Decoder, MappingReader};
 use crate::config::diagnostics::Span;
@@ -22,20 +23,26 @@ impl ReadPolicy<Auth> for MappingReader<'_, '_> {
     }
 }
 
-/// `{ basic }` or `{ forward }`.
+/// The ways to know users, of which a rule has one.
+const WAYS: [&str; 3] = ["basic", "jwt", "forward"];
+
+/// `{ basic }`, `{ jwt }` or `{ forward }`.
 fn auth(decoder: &mut Decoder<'_>, node: Node) -> Option<Auth> {
     let mut fields = MappingReader::open(decoder, node, "`auth`")?;
-    if let (Some(_), Some(span)) = (fields.at("basic"), fields.at("forward")) {
+    let found: Vec<_> = WAYS.iter().filter_map(|way| Some((way, fields.at(way)?))).collect();
+    if let [(one, _), (two, span), ..] = found[..] {
         let hint = "two rules may know their users in two ways: the first one that takes a request asks";
-        fields.decoder.report.error_hint(span, "`basic` and `forward` cannot stand in one rule", hint);
+        let message = format!("`{one}` and `{two}` cannot stand in one rule");
+        fields.decoder.report.error_hint(span, message, hint);
     }
-    if fields.at("basic").or(fields.at("forward")).is_none() {
-        fields.missing(&["basic", "forward"], "`auth` needs `basic` or `forward`".into(), "");
+    if found.is_empty() {
+        fields.missing(&WAYS, "`auth` needs `basic`, `jwt` or `forward`".into(), "");
     }
     let basic = fields.field("basic", basic);
+    let jwt = fields.field("jwt", jwt);
     let forward = fields.field("forward", forward);
     fields.close();
-    basic.map(Auth::Basic).or(forward.map(Auth::Server))
+    basic.map(Auth::Basic).or(jwt.map(Auth::Jwt)).or(forward.map(Auth::Server))
 }
 
 /// The URL of a server, or `{ url, upstream, path, copy, sign_in, timeout, cache, preflights }`.

@@ -5,6 +5,7 @@ mod sets;
 mod auth;
 mod compress;
 mod cors;
+mod jwt;
 mod mirror;
 mod pages;
 mod rate_limit;

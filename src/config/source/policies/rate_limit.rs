@@ -36,7 +36,7 @@ fn rate_limit(decoder: &mut Decoder<'_>, node: Node) -> Option<RateLimit> {
     let ipv6_prefix = fields.parsed("ipv6_prefix", policies::ipv6_prefix);
     let status = fields.parsed("status", policies::refusal_status);
     let wants_fields = fields.flag("fields");
-    let named = |key: &RateKey| matches!(key, RateKey::Header(_) | RateKey::Cookie(_));
+    let named = |key: &RateKey| !matches!(key, RateKey::Client | RateKey::Host | RateKey::All);
     if let Some(fallback) = fallback.as_ref().filter(|key| named(&key.value)) {
         let message = "a request may lack this key too";
         fields.decoder.report.error_hint(fallback.span, message, "write client, host or all");

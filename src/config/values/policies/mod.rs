@@ -1,5 +1,6 @@
 //! Values of policies.
 
+pub(crate) mod jwt;
 pub(crate) mod pages;
 pub(crate) mod password;
 
@@ -110,14 +111,16 @@ pub(crate) fn rate_key(text: &str) -> Result<RateKey, ValueError> {
     match (text, text.split_once('.')) {
         ("client", _) => Ok(RateKey::Client),
         ("host", _) => Ok(RateKey::Host),
+        ("user", _) => Ok(RateKey::User),
         ("all", _) => Ok(RateKey::All),
         (_, Some(("header", name))) => {
             token(name).map(|name| RateKey::Header(name.to_ascii_lowercase().into()))
         }
         (_, Some(("cookie", name))) => token(name).map(RateKey::Cookie),
+        (_, Some(("claim", name))) => token(name).map(RateKey::Claim),
         _ => Err(ValueError::hint(
             "is not a key by which requests are counted",
-            "write client, header.NAME, cookie.NAME, host or all",
+            "write client, header.NAME, cookie.NAME, user, claim.NAME, host or all",
         )),
     }
 }
@@ -312,10 +315,10 @@ mod tests {
         for text in ["", "100", "0/1s", "100/0s", "100/", "/1s", "100/m", "-1/1s", "1/2d", "1/1s/1s"] {
             assert!(rate(text).is_err(), "{text}");
         }
-        for text in ["client", "host", "all", "header.x-key", "cookie.Id"] {
+        for text in ["client", "host", "all", "user", "header.x-key", "cookie.Id", "claim.org"] {
             assert_eq!(rate_key(text).map(|key| key.to_string()).as_deref(), Ok(text));
         }
-        for text in ["", "ip", "header.", "header.a b", "cookie.a=b", "user"] {
+        for text in ["", "ip", "header.", "header.a b", "cookie.a=b", "users", "claim."] {
             assert!(rate_key(text).is_err(), "{text}");
         }
     }

@@ -35,7 +35,7 @@ pub(in crate::config::dialects::compose) enum With {
 
 /// Every label: its name, its meaning, and the routes that it goes with. A new key of rules becomes a label by a
 /// row. The first name of a key is the one that messages list.
-pub(super) const KEYS: [(&str, Key, With); 94] = [
+pub(super) const KEYS: [(&str, Key, With); 97] = [
     ("host", Key::Host, With::Any),
     ("port", Key::Port, With::Any),
     ("port.http", Key::PortHttp, With::Connections),
@@ -75,6 +75,9 @@ pub(super) const KEYS: [(&str, Key, With); 94] = [
     ("cors.credentials", Key::Rule("cors.credentials"), With::Requests),
     ("rate_limit", Key::Rule("rate_limit"), With::Requests),
     ("auth.basic", Key::Rule("auth.basic"), With::Requests),
+    ("auth.jwt", Key::Rule("auth.jwt.keys"), With::Requests),
+    ("auth.jwt.issuer", Key::Rule("auth.jwt.issuer"), With::Requests),
+    ("auth.jwt.audience", Key::Rule("auth.jwt.audience"), With::Requests),
     ("auth.forward", Key::Rule("auth.forward"), With::Requests),
     ("max_requests", Key::Rule("max_requests"), With::Requests),
     ("mirror", Key::Rule("mirror.upstream"), With::Requests),
