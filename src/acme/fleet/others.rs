@@ -157,6 +157,6 @@ fn serve(context: &Context, name: &Arc<str>, found: &StoredCertificate) -> bool 
 /// From 0.8 to 1, so that gates do not ask at one moment.
 fn jitter() -> f64 {
     let nanos = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
-    let part = Duration::from_millis(u64::from(nanos.subsec_nanos() / 1000 % 1000));
+    let part = Duration::from_millis(u64::from(nanos.subsec_micros() % 1000));
     0.8 + part.as_secs_f64() / 5.0
 }
