@@ -24,6 +24,9 @@ listeners:
       - host: cache.test
         auth: { forward: { url: "http://{server}/verify", cache: 1h } }
         target: "{target}"
+      - host: wide.test
+        auth: { forward: { url: "http://{server}/verify", copy: ["Remote-*", "Con*", "H*", "T*"] } }
+        target: "{target}"
       - host: open.test
         auth: { forward: { url: "http://{server}/verify", preflights: true } }
         target: "{target}"
@@ -320,8 +323,14 @@ fn a_preflight_goes_to_the_target_if_the_rule_says_so() {
     assert!(target.request().head.get("remote-user").is_none(), "the client is not believed");
     // Only preflights do, and only there.
     gate.exchange("OPTIONS / HTTP/1.1\r\nHost: open.test\r\n\r\n").expect(200, "fine");
+    // What a browser's preflight never has, the server is asked about.
+    for more in ["Connection: upgrade\r\nUpgrade: x\r\n\r\n", "Content-Length: 2\r\n\r\nhi"] {
+        let before = server.requests().len();
+        gate.exchange(format!("OPTIONS / HTTP/1.1\r\nHost: open.test\r\n{lines}{more}")).expect(200, "fine");
+        assert_eq!(server.requests().len(), before + 1, "{more}");
+    }
     gate.exchange(format!("OPTIONS / HTTP/1.1\r\nHost: cache.test\r\n{lines}\r\n")).expect(200, "fine");
-    assert_eq!(server.requests().len(), 2);
+    assert_eq!(server.requests().len(), 4);
 }
 
 /// Two endpoints, of which one takes the question and is silent.
@@ -408,4 +417,20 @@ listeners:
     gate(other, "http://auth.test:48124/verify").unwrap();
     gate(other, "http://elsewhere.test:48123/verify").unwrap();
     assert!(gate(apart, "http://auth.test:48123/").is_err(), "another path");
+}
+
+/// A pattern leaves the fields that frame a message. Without the length of the body, the target would read it as another
+/// request.
+#[test]
+fn a_pattern_of_copied_fields_leaves_the_length_of_a_body() {
+    let (server, target) = (Upstream::answers(LET_IN), Upstream::says("fine"));
+    let gate = gate(&server.address().to_string(), &target, "1h");
+    let body = "GET /smuggled HTTP/1.1\r\nHost: evil.test\r\n\r\n";
+    let length = body.len();
+    gate.exchange(format!("POST /a HTTP/1.1\r\nHost: wide.test\r\nContent-Length: {length}\r\n\r\n{body}"))
+        .expect(200, "fine");
+    gate.exchange("GET /b HTTP/1.1\r\nHost: wide.test\r\n\r\n").expect(200, "fine");
+    let targets: Vec<_> = target.requests().iter().map(|request| request.target().to_owned()).collect();
+    assert_eq!(targets, ["/a", "/b"]);
+    assert_eq!(target.requests()[0].body.bytes, body.as_bytes());
 }

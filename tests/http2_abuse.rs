@@ -174,7 +174,8 @@ fn data_without_data_end_the_connection() {
 
 #[test]
 fn errors_of_a_connection_have_the_code_of_the_rfc() {
-    let cases: [(fn() -> Vec<u8>, u32); 6] = [
+    type Case = (fn() -> Vec<u8>, u32);
+    let cases: [Case; 6] = [
         (|| frame(WINDOW_UPDATE, 0, 0, &0x7fff_ffffu32.to_be_bytes()), FLOW_CONTROL_ERROR),
         (|| frame(WINDOW_UPDATE, 0, 0, &[0; 4]), PROTOCOL_ERROR),
         (|| frame(SETTINGS, 0, 0, &[0; 5]), FRAME_SIZE_ERROR),

@@ -491,3 +491,27 @@ fn a_stream_beyond_max_streams_is_refused_and_may_be_sent_again() {
     });
     assert!(gate.metric("smolgate_http2_streams_refused_total{listener=\"http\"}") >= 1.0);
 }
+
+/// The end of the client's side ends an upload that is not complete, as in HTTP/1.1, and leaves other streams alone.
+#[test]
+fn an_upload_whose_client_has_ended_its_side_is_cut() {
+    let (begun, go_on) = (Latch::new(), Latch::new());
+    let latches = (begun.clone(), go_on.clone());
+    let setup = Setup::new(Upstream::each(move |connection, request| {
+        if request.target() == "/slow" {
+            latches.0.open();
+            latches.1.wait();
+        }
+        connection.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nfine");
+    }));
+    let mut client = setup.client();
+    let slow = client.request(&get("/slow"), true);
+    begun.wait();
+    let upload = client.request(&post(&[("content-length", "50")]), false);
+    client.data(upload, "abc", false);
+    setup.upstream.wait_connections(2);
+    client.half_close();
+    setup.upstream.wait_end(1);
+    go_on.open();
+    client.answer(slow).expect(200, "fine");
+}

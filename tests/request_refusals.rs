@@ -333,7 +333,7 @@ fn authorities_in_absolute_form_that_are_not_valid() {
 fn connect_and_other_versions() {
     refuses(&[
         ("CONNECT", b"CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n", 405, "request_method"),
-        ("HTTP/2 preface", b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n", 505, "version_unknown"),
+        ("no preface", b"PRI * HTTP/2.0\r\nHost: a\r\n\r\nSM\r\n\r\n", 505, "version_unknown"),
         ("HTTP/2.0", b"GET / HTTP/2.0\r\nHost: a\r\n\r\n", 505, "version_unknown"),
         ("HTTP/1.2", b"GET / HTTP/1.2\r\nHost: a\r\n\r\n", 505, "version_unknown"),
         ("HTTP/0.9", b"GET / HTTP/0.9\r\nHost: a\r\n\r\n", 505, "version_unknown"),

@@ -200,14 +200,14 @@ fn an_old_version_can_be_switched_off() {
 #[test]
 fn a_protocol_that_is_not_spoken_is_refused() {
     let scene = scene(CONFIG);
-    let config = Arc::new(scene.authority.client(&["h2"]));
+    let config = Arc::new(scene.authority.client(&["spdy/3"]));
     let refused = Tls::connect(scene.address(), &config, "one.test");
     assert_eq!(alert(refused), AlertDescription::NoApplicationProtocol);
     let config = Arc::new(scene.authority.client(&["http/1.0"]));
     let tls = Tls::connect(scene.address(), &config, "one.test").unwrap();
     assert_eq!(tls.0.conn.alpn_protocol(), Some(&b"http/1.0"[..]));
     assert_eq!(tls.client().exchange("GET / HTTP/1.0\r\nHost: one.test\r\n\r\n").text(), "fine");
-    let config = Arc::new(scene.authority.client(&["h2", "http/1.0", "http/1.1"]));
+    let config = Arc::new(scene.authority.client(&["spdy/3", "http/1.0", "http/1.1"]));
     let tls = Tls::connect(scene.address(), &config, "one.test").unwrap();
     assert_eq!(tls.0.conn.alpn_protocol(), Some(&b"http/1.1"[..]));
 }

@@ -37,6 +37,8 @@ pub struct Timeouts {
     pub header: Duration,
     /// The time without a stream.
     pub idle: Duration,
+    /// The end of the peer's side ends every stream, and not only those whose request is not complete.
+    pub ends_with_peer: bool,
 }
 
 /// The end of a connection.
@@ -183,7 +185,10 @@ impl Driver {
             }
             match self.input.poll_fill(&self.shared.io, LARGE_BUFFER_BYTES, cx) {
                 Poll::Ready(Ok(1..)) => {}
-                Poll::Ready(_) => self.has_ended = true,
+                Poll::Ready(_) => {
+                    self.has_ended = true;
+                    self.shared.state.borrow_mut().lose_at_end(self.timeouts.ends_with_peer);
+                }
                 Poll::Pending => break,
             }
         }

@@ -67,6 +67,19 @@ impl State {
         }
     }
 
+    /// Ends the streams for which nothing can come any more: those whose request is not complete, or all.
+    pub(super) fn lose_at_end(&mut self, all: bool) {
+        let is_lost = |slot: &Slot| slot.key.is_some() && (all || !slot.has_ended);
+        for index in 0..self.slots.len() {
+            if is_lost(&self.slots[index]) {
+                self.slots[index].lose();
+                if self.slots[index].is_detached {
+                    self.close(index);
+                }
+            }
+        }
+    }
+
     /// Closes the streams without a task whose peer took nothing for `time`.
     pub(super) fn close_stalled(&mut self, now: Instant, time: Duration) {
         for index in 0..self.slots.len() {

@@ -10,6 +10,7 @@ use super::jwt::{KeySets, TokenAuth};
 use super::request::PolicyRequest;
 use super::state::PolicyState;
 use crate::config::plan::{Auth, AuthServer};
+use crate::http::{Name, RequestHead};
 use crate::jwt::KeysAsked;
 use crate::reason::Reason;
 
@@ -101,13 +102,20 @@ impl Authenticator {
         match self {
             Self::Basic(basic) => Ok(basic.identify(request, state)?.map(AuthQuestion::Password)),
             Self::Token(token) => Ok(token.identify(request, state)?.map(AuthQuestion::Keys)),
-            Self::Server(server) if self.lets_preflights_in() && requested_method(request.head).is_some() => {
+            Self::Server(server) if self.lets_preflights_in() && is_bare_preflight(request.head) => {
                 state.let_in(&server.auth, b"", b"");
                 Ok(None)
             }
             Self::Server(server) => Ok(server.identify(request, state).map(AuthQuestion::Server)),
         }
     }
+}
+
+/// Whether a request is a preflight as browsers send it: it has no body, and upgrades to nothing. A target could act on
+/// more, for which the server was not asked.
+fn is_bare_preflight(head: &RequestHead<'_>) -> bool {
+    let has_more = [Name::Upgrade, Name::TransferEncoding, Name::ContentLength];
+    requested_method(head).is_some() && has_more.into_iter().all(|name| head.fields.get(name).is_none())
 }
 
 impl AskedServer {

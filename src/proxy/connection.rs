@@ -235,7 +235,7 @@ mod tests {
         let tunnel = size(|(tunnel, client): (Box<Tunnel>, &'static mut Client)| tunnel.run(client));
         let tasks = [
             ("a connection that waits", waits, 512),
-            ("a connection that waits, after a TLS handshake, of which nothing stays", waits_under_tls, 608),
+            ("a connection that waits, after a TLS handshake, of which nothing stays", waits_under_tls, 624),
             ("its exchanges, boxed while they follow each other", size(serve_requests), 4352),
             ("its set-up, boxed; also a connection that is passed on", size(set_up), 4608),
             ("a connection of HTTP/2, boxed", streams, 1024),

@@ -6,6 +6,7 @@ use std::rc::Rc;
 use super::fault;
 use super::head::may_begin;
 use super::tasks::StreamTasks;
+use crate::config::plan::ClientGone;
 use crate::generation::ListenerSnapshot;
 use crate::http2::{Limits, PREFACE};
 use crate::mux::{Driver, End, Timeouts, Transport, WorkerSpace};
@@ -99,6 +100,10 @@ where
 fn settings(snapshot: &ListenerSnapshot) -> Option<(Limits, Timeouts, Rc<WorkerSpace>)> {
     let http = snapshot.http()?;
     let limits = Limits { streams: STREAMS_MAX, head: http.head_limits(), extended_connect: false };
-    let timeouts = Timeouts { header: http.settings.header_timeout, idle: http.settings.idle_timeout };
+    let timeouts = Timeouts {
+        header: http.settings.header_timeout,
+        idle: http.settings.idle_timeout,
+        ends_with_peer: http.client_gone == ClientGone::Fin,
+    };
     Some((limits, timeouts, snapshot.state.streams.clone()))
 }

@@ -68,8 +68,8 @@ impl Middlewares {
                 Kind::Cors => policies.cors = self.cors.as_ref().map(|cors| Some(cors.value.clone())),
                 Kind::Authentication => {
                     let hint =
-                        "the route would be open; in the native format, `auth` knows users in other ways";
-                    decoder.report.error_hint(*span, "the gate does not check tokens yet", hint);
+                        "the route would be open; in the native format, `auth: { jwt: ... }` checks tokens";
+                    decoder.report.error_hint(*span, "tokens of this format are not checked yet", hint);
                 }
             }
         }

@@ -10,6 +10,7 @@ use super::upstream::PolicyUpstream;
 use crate::config::keys::Secret;
 use crate::config::keys::scalar::show_duration;
 use crate::config::keys::yaml::{list, quote, quote_key};
+use crate::http::Name;
 
 /// How a rule knows its users.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -79,10 +80,17 @@ impl AuthServer {
     }
 
     /// Whether the target gets the field of this name from the answer, and never from the client. Names that a program
-    /// such as CGI reads alike are one: in any case, and `_` for `-`.
+    /// such as CGI reads alike are one: in any case, and `_` for `-`. A pattern leaves fields that frame the message, belong
+    /// to the connection or route the request: without them the target would read another message.
     pub fn copies(&self, name: &[u8]) -> bool {
+        let is_left = |known: Name| {
+            known.is_hop_by_hop() || matches!(known, Name::ContentLength | Name::Host | Name::Expect)
+        };
         self.copy.iter().any(|pattern| match pattern.strip_suffix('*') {
-            Some(start) => name.get(..start.len()).is_some_and(|name| reads_alike(name, start.as_bytes())),
+            Some(start) => {
+                name.get(..start.len()).is_some_and(|name| reads_alike(name, start.as_bytes()))
+                    && !is_left(Name::classify(name))
+            }
             None => reads_alike(name, pattern.as_bytes()),
         })
     }
@@ -147,7 +155,7 @@ mod tests {
         let server = AuthServer {
             place: AuthServerPlace::Url("".into()),
             upstream: PolicyUpstream::default(),
-            copy: vec!["remote-*".into(), "x-a".into()],
+            copy: vec!["remote-*".into(), "x-a".into(), "con*".into(), "h*".into()],
             sign_in: None,
             timeout: Duration::ZERO,
             cache: Duration::ZERO,
@@ -161,6 +169,11 @@ mod tests {
             ("X_A", true),
             ("X-A-B", false),
             ("X-Remote-User", false),
+            ("Content-Type", true),
+            ("Content-Length", false),
+            ("content-length", false),
+            ("Connection", false),
+            ("Host", false),
         ] {
             assert_eq!(server.copies(name.as_bytes()), copied, "{name}");
         }
