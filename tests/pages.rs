@@ -5,7 +5,7 @@ mod support;
 use std::fs;
 use std::path::Path;
 
-use smolgate::config::{MemoryInputs, load};
+use smolgate::config::{MemoryInputs, load, view};
 use support::gate::TestGate;
 use support::message::Response;
 use support::upstream::{Refusing, Upstream};
@@ -238,4 +238,40 @@ fn mistakes_have_a_place() {
         let said = errors(rule);
         assert!(said.contains(message) && said.contains(place), "{rule}\n{said}");
     }
+}
+
+/// A limit may answer with another status. The page, its placeholder and the response say the same one.
+#[test]
+fn a_page_is_that_of_the_status_that_is_sent() {
+    const CONFIG: &str = r#"
+listeners:
+  - name: http
+    bind: "127.0.0.1:0"
+    pages: { 503: "{dir}/busy", 429: "{dir}/many" }
+    rules: [{ rate_limit: { requests: 1, per: 1h, status: 503 }, respond: { body: "fine" } }]
+"#;
+    let dir = pages(&["busy", "many"]);
+    let gate = TestGate::start(CONFIG, &[("dir", &dir.path().display())]);
+    gate.exchange(request("GET", "a.test", &[BROWSER])).expect(200, "fine");
+    let limited = gate.exchange(request("GET", "a.test", &[BROWSER]));
+    expect_page(&limited, 503, &page("busy", "503 rate_limited []"));
+}
+
+/// What `adapt` prints is the same configuration: pages that a rule takes off stay off, and what is for rules with a
+/// target stands on no other.
+#[test]
+fn a_view_keeps_what_a_rule_takes_off() {
+    let text = "http_config: { port: 1, pages: { 404: page }, mirror: { upstream: u }, intercept: 502 }
+http_routes: [{ host: a, pages: false, respond: { status: 404 } }, { host: b, target: h:1 }]
+upstreams: { u: { targets: h:2 } }
+";
+    let load = |text: &str| {
+        let inputs = MemoryInputs::new().file("smolgate.yml", text).file("page", "a page");
+        load(&["smolgate.yml".into()], &inputs).unwrap_or_else(|error| panic!("{error}\n{text}")).plan
+    };
+    let plan = load(text);
+    let shown = view(&plan);
+    assert!(shown.contains("pages: false"), "{shown}");
+    assert_eq!(view(&load(&shown)), shown);
+    assert_eq!(shown.matches("mirror:").count(), 1, "{shown}");
 }

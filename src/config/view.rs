@@ -137,7 +137,14 @@ fn write_http(out: &mut Yaml, http: &HttpListener, plan: &Plan) {
     if let Some(pages) = pages {
         out.line(2, "pages", pages);
     }
-    out.list(2, "rules", rules, |out, rule| write_rule(out, rule, plan));
+    out.list(2, "rules", rules, |out, rule| {
+        write_rule(out, rule, plan);
+        let shows_pages = rule.policies.as_ref().is_some_and(|policies| policies.pages.is_some());
+        let acts_on_requests = !matches!(rule.action, Action::Pass(_) | Action::Drop);
+        if pages.is_some() && !shows_pages && acts_on_requests {
+            out.line(4, "pages", false);
+        }
+    });
 }
 
 fn write_rule(out: &mut Yaml, rule: &Rule, plan: &Plan) {

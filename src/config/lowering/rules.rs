@@ -33,7 +33,11 @@ pub(super) fn lower(
         let of_rule = of_listener.below(&source.policy, sets, report);
         let defaults = &of_rule.limits;
         let place = format!("listeners.{}.rules.{name}", of_listener.listener);
-        let policies = source.policies.in_place(place).over(&of_rule.policies);
+        let mut policies = source.policies.in_place(place).over(&of_rule.policies);
+        if !matches!(source.action, Some(ActionSource::Proxy(_))) {
+            // Those of a listener or a set are for rules with a target.
+            (policies.mirror, policies.intercept) = (Some(None), Some(None));
+        }
         let speed = policies.speed.clone().flatten();
         let (policies, headers) = match source.action {
             // They act before a request is read.

@@ -163,8 +163,9 @@ fn values<T: Clone + Eq + Hash>(list: Option<Vec<Spanned<T>>>) -> Vec<T> {
 }
 
 const ACTIONS: [&str; 8] = ["target", "targets", "upstream", "redirect", "respond", "files", "pass", "drop"];
-const PROXY_ONLY: [&str; 11] = [
+const PROXY_ONLY: [&str; 12] = [
     "mirror",
+    "intercept",
     "pass_host",
     "rewrite",
     "buffer_request",

@@ -68,11 +68,13 @@ fn body(exchange: &Exchange<'_>, failure: &Failure) -> Vec<u8> {
         Some(_) => exchange.record.rule_policies().and_then(|policies| policies.pages.as_deref()),
         None => exchange.snapshot.http().and_then(|http| http.pages.as_deref()),
     };
-    let page = pages.filter(|_| request.prefers == Media::Html).and_then(|pages| pages.of_reason(reason));
+    let page = pages
+        .filter(|_| request.prefers == Media::Html)
+        .and_then(|pages| pages.of_reason(reason, failure.status()));
     let Some(page) = page else { return request.prefers.body(failure).into_bytes() };
     let request_id = exchange.record.headers.request_id();
     let mut body = Vec::with_capacity(page.text.len());
-    let values = PageValues { status: reason.status(), reason: reason.code(), request_id };
+    let values = PageValues { status: failure.status(), reason: reason.code(), request_id };
     page.write(values, |bytes| body.extend_from_slice(bytes));
     body
 }

@@ -61,13 +61,13 @@ impl Pages {
         Self(pages)
     }
 
-    /// The page for an answer of the gate.
-    pub fn of_reason(&self, reason: Reason) -> Option<&Page> {
+    /// The page for an answer of the gate. A policy may have given it another status than the usual one.
+    pub fn of_reason(&self, reason: Reason, answered: u16) -> Option<&Page> {
         // The gate has a page of its own for it, which reloads itself.
         let has_own = reason == Reason::TargetStarting;
         self.find(|key| match key {
             PageKey::Reason(own) => *own == reason,
-            PageKey::Status(status) => status.takes(reason.status()) && !has_own,
+            PageKey::Status(status) => status.takes(answered) && !has_own,
         })
     }
 
@@ -206,10 +206,10 @@ mod tests {
             (Reason::NoRule, ""),
             (Reason::TargetStarting, ""),
         ] {
-            assert_eq!(text(pages.of_reason(reason)), expected, "{reason:?}");
+            assert_eq!(text(pages.of_reason(reason, reason.status())), expected, "{reason:?}");
         }
         assert_eq!([503, 500, 404].map(|status| text(pages.of_status(status))), ["status", "class", ""]);
         let starting = Pages::new(vec![(PageKey::Reason(Reason::TargetStarting), page("own"))]);
-        assert_eq!(text(starting.of_reason(Reason::TargetStarting)), "own");
+        assert_eq!(text(starting.of_reason(Reason::TargetStarting, 503)), "own");
     }
 }
