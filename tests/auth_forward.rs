@@ -323,7 +323,7 @@ fn a_preflight_goes_to_the_target_if_the_rule_says_so() {
     assert!(target.request().head.get("remote-user").is_none(), "the client is not believed");
     // Only preflights do, and only there.
     gate.exchange("OPTIONS / HTTP/1.1\r\nHost: open.test\r\n\r\n").expect(200, "fine");
-    // What a browser's preflight never has, the server is asked about.
+    // The server is asked about whatever a browser's preflight never has.
     for more in ["Connection: upgrade\r\nUpgrade: x\r\n\r\n", "Content-Length: 2\r\n\r\nhi"] {
         let before = server.requests().len();
         gate.exchange(format!("OPTIONS / HTTP/1.1\r\nHost: open.test\r\n{lines}{more}")).expect(200, "fine");

@@ -257,7 +257,7 @@ listeners:
     expect_page(&limited, 503, &page("busy", "503 rate_limited []"));
 }
 
-/// What `adapt` prints is the same configuration: pages that a rule takes off stay off, and what is for rules with a
+/// The output of `adapt` is the same configuration: pages that a rule takes off stay off, and what is for rules with a
 /// target stands on no other.
 #[test]
 fn a_view_keeps_what_a_rule_takes_off() {

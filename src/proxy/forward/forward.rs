@@ -183,11 +183,9 @@ async fn transfer(
         proxy,
         cookie: attempts.new_cookie(),
     };
-    let mut response = {
-        let mut place = None;
-        upload.run(pin!(reader.read_final(&mut place))).await?;
-        place.ok_or_else(|| Failure::new(Reason::Internal))?
-    };
+    let mut place = None;
+    upload.run(pin!(reader.read_final(&mut place))).await?;
+    let mut response = place.ok_or_else(|| Failure::new(Reason::Internal))?;
     check_status(attempts, request, record, response.status)?;
     if response.until_close {
         client.stream.close_with_reset(true);
