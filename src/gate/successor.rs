@@ -16,9 +16,20 @@ use super::workers::SharedSocket;
 /// The longest time until the new process accepts connections.
 const START_MAX: Duration = Duration::from_secs(60);
 
-/// The new process.
+/// The new process. Dropped before it accepts, it ends: this process stops then, and nothing else may go on.
 pub(super) struct Successor {
     child: Child,
+    accepts: bool,
+}
+
+impl Drop for Successor {
+    fn drop(&mut self) {
+        if !self.accepts {
+            // It may have ended by itself.
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
 }
 
 impl GateState {
@@ -45,6 +56,7 @@ impl GateState {
             false
         };
         if has_started.or(too_late).await {
+            successor.accepts = true;
             process::notify(&format!("MAINPID={}", successor.process()));
             return Ok(successor);
         }
@@ -74,7 +86,7 @@ impl Successor {
         for variable in OF_MANAGER {
             command.env_remove(variable);
         }
-        Ok((Self { child: command.spawn()? }, File::from(started)))
+        Ok((Self { child: command.spawn()?, accepts: false }, File::from(started)))
     }
 
     /// The number of the process.

@@ -46,11 +46,13 @@ fn is_sharing(route: &Route) -> bool {
 
 /// Whether two services share one route.
 fn is_one(a: &Route, b: &Route) -> bool {
-    let what = |route: &Route| {
-        let rule = &route.rule;
-        (route.host.clone(), rule.path_prefix.clone(), rule.methods.clone(), rule.conditions.clone())
-    };
     is_sharing(a) && is_sharing(b) && a.passthrough == b.passthrough && what(a) == what(b)
+}
+
+/// The requests that a route takes.
+fn what(route: &Route) -> impl PartialEq {
+    let rule = &route.rule;
+    (&route.host, &rule.path_prefix, &rule.methods, &rule.conditions)
 }
 
 /// A label of one of the routes that the other has not, or has with another value.
