@@ -408,6 +408,7 @@ http_routes:
     assert!(!checked.err.contains("manual"), "{}", checked.err);
 }
 
+#[cfg(feature = "acme")]
 #[test]
 fn explain_names_the_certificate_that_is_ordered() {
     let config = r#"
