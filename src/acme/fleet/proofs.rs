@@ -8,7 +8,7 @@ use std::sync::Arc;
 use aws_lc_rs::{hmac, rand};
 
 use crate::acme::protocol::base64;
-use crate::config::plan::StorePlace;
+use crate::config::plan::{Secret, StorePlace};
 use crate::tls::Proof;
 
 /// Random bytes of a token.
@@ -28,7 +28,9 @@ impl Proofs {
             let own = hmac::sign(&hmac::Key::new(hmac::HMAC_SHA256, secret), b"smolgate looks at a name");
             hmac::Key::new(hmac::HMAC_SHA256, own.as_ref())
         };
-        Some(Self(bucket.keys.iter().map(|secret| key(secret.0.trim_end_matches('=').as_bytes())).collect()))
+        // A key is the same in both alphabets of base64, with padding and without.
+        let plain = |secret: &Secret| secret.0.trim_end_matches('=').replace('-', "+").replace('_', "/");
+        Some(Self(bucket.keys.iter().map(|secret| key(plain(secret).as_bytes())).collect()))
     }
 
     /// A new token for a host, and the answer to it. `None` without randomness.
@@ -71,7 +73,7 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::config::plan::{Bucket, Secret};
+    use crate::config::plan::Bucket;
 
     fn proofs(keys: &[&str]) -> Proofs {
         let bucket = Bucket {
@@ -89,7 +91,7 @@ mod tests {
 
     #[test]
     fn a_gate_with_the_key_answers_a_token_of_another_one_and_no_token_of_a_stranger() {
-        let (one, two, other) = (proofs(&["a"]), proofs(&["b", "a"]), proofs(&["b"]));
+        let (one, two, other) = (proofs(&["a-_="]), proofs(&["b", "a+/"]), proofs(&["b"]));
         let (token, text) = one.token("a.test").unwrap();
         assert_eq!(token.len(), 43, "as those of authorities");
         assert_eq!(two.answer("a.test", &token), Some(text));

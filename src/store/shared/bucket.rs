@@ -89,11 +89,7 @@ impl Shared {
     fn reseal(&self) {
         let folder = self.folder.trim_end_matches('/');
         match self.reseal_all() {
-            Ok(count) => tracing::info!(
-                folder,
-                count,
-                "the first `key` of `store` has sealed everything: the others can be left out"
-            ),
+            Ok(count) => tracing::info!(folder, count, "the first `key` of `store` has sealed everything"),
             Err(error) => {
                 tracing::warn!(folder, "not everything is sealed with the first `key` of `store`: {error}");
                 self.is_resealed.store(false, Relaxed);
