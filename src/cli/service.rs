@@ -6,8 +6,8 @@ use std::sync::Arc;
 use super::arguments::Running;
 use super::disk::DiskInputs;
 use super::{configuration, logging, output};
-use crate::config;
 use crate::config::plan::Plan;
+use crate::config::{self, Overlay};
 use crate::gate::{CaughtSignals, Gate, GateError, Inherited};
 use crate::metrics::Counters;
 
@@ -41,8 +41,8 @@ fn serve(run: &Running) -> Result<(), ExitCode> {
     let reloaded = level.clone();
     let on_plan = Box::new(move |plan: &Plan| reloaded.set(plan.settings.log_level));
     let watch = run.watch;
-    let loader = Box::new(move || {
-        config::load_files(&files, &DiskInputs).map(|mut loaded| {
+    let loader = Box::new(move |changes: &Overlay| {
+        config::load_changed(&files, changes, &DiskInputs).map(|mut loaded| {
             loaded.plan.settings.watch |= watch;
             loaded
         })

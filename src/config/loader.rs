@@ -12,6 +12,7 @@ use super::dialects::{ConfigFile, DIALECTS, Format};
 use super::foreign;
 use super::inputs::Inputs;
 use super::lowering;
+use super::overlay::{self, Overlay};
 use super::plan::{Bind, Plan};
 use super::source::Source;
 use super::sources::{SourceFiles, TracedInputs};
@@ -27,6 +28,8 @@ pub struct Loaded {
     pub warnings: Vec<Diagnostic>,
     /// All files that were read.
     pub sources: SourceFiles,
+    /// The changes of the control API that hold.
+    pub overlay: Overlay,
 }
 
 /// The files of a configuration.
@@ -58,14 +61,22 @@ pub fn load(files: &[PathBuf], inputs: &dyn Inputs) -> Result<Loaded, Diagnostic
 /// # Errors
 /// All errors in all files, and the warnings.
 pub fn load_files(files: &Files, inputs: &dyn Inputs) -> Result<Loaded, Diagnostics> {
+    load_changed(files, &Overlay::default(), inputs)
+}
+
+/// As [`load_files`], with the changes of the control API.
+///
+/// # Errors
+/// As [`load_files`], and the change that is asked for is impossible.
+pub fn load_changed(files: &Files, overlay: &Overlay, inputs: &dyn Inputs) -> Result<Loaded, Diagnostics> {
     let trace = TracedInputs::new(inputs);
-    match load_traced(files, &trace) {
+    match load_traced(files, overlay, &trace) {
         Ok(loaded) => Ok(Loaded { sources: trace.finish(), ..loaded }),
         Err(diagnostics) => Err(diagnostics.with_sources(trace.finish())),
     }
 }
 
-fn load_traced(written: &Files, inputs: &dyn Inputs) -> Result<Loaded, Diagnostics> {
+fn load_traced(written: &Files, overlay: &Overlay, inputs: &dyn Inputs) -> Result<Loaded, Diagnostics> {
     let mut report = Report::default();
     let mut source = Source::default();
     source.mode = written.mode.clone();
@@ -82,6 +93,7 @@ fn load_traced(written: &Files, inputs: &dyn Inputs) -> Result<Loaded, Diagnosti
         let hint = "name it so, or leave --bind out and edit the file";
         report.error_without_place("--bind means nothing here: no listener is named `http`", Some(hint));
     }
+    let overlay = overlay::apply(overlay, &mut source, inputs, &mut report);
     environment::warn_of_misspelt(inputs, &mut report);
     let lowered = lowering::lower(source, inputs, &mut report);
     if report.has_errors() {
@@ -92,7 +104,8 @@ fn load_traced(written: &Files, inputs: &dyn Inputs) -> Result<Loaded, Diagnosti
     if report.has_errors() {
         return Err(report.finish());
     }
-    Ok(Loaded { plan: lowered.plan, warnings: report.finish().into_vec(), sources: SourceFiles::default() })
+    let (plan, sources) = (lowered.plan, SourceFiles::default());
+    Ok(Loaded { plan, warnings: report.finish().into_vec(), sources, overlay })
 }
 
 /// Whether a file is one of a configuration, by its keys.

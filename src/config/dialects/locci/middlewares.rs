@@ -19,7 +19,7 @@ pub(super) struct Middlewares {
 
 /// One that a route names.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(in crate::config) enum Kind {
     RateLimiting,
     Authentication,
     Cors,
@@ -31,6 +31,12 @@ impl Kind {
         (Kind::Authentication, "authentication"),
         (Kind::Cors, "cors"),
     ];
+
+    /// Its name.
+    #[cfg(feature = "control")]
+    pub(in crate::config) fn name(self) -> &'static str {
+        Kind::ALL.iter().find(|(kind, _)| *kind == self).map_or("", |(_, name)| name)
+    }
 
     /// The one of this name, which may be a short one.
     pub(super) fn named(text: &str) -> Result<Kind, ValueError> {
@@ -74,6 +80,23 @@ impl Middlewares {
             }
         }
         policies
+    }
+
+    /// The policies of each one that was declared. One that may be wrong by itself is left out unless a route names it.
+    pub(super) fn declared(
+        &self,
+        named: &[Spanned<Kind>],
+        decoder: &mut Decoder<'_>,
+    ) -> Vec<(&'static str, PoliciesWritten)> {
+        let harmless = |kind| matches!(kind, Kind::RateLimiting | Kind::Cors);
+        let mut all = Vec::new();
+        for (kind, name) in Kind::ALL {
+            let by_route = named.iter().find(|one| one.value == kind).map(|one| one.span);
+            let place = self.place(kind).filter(|_| harmless(kind) || by_route.is_some());
+            let Some(span) = place.map(|place| by_route.unwrap_or(place)) else { continue };
+            all.push((name, self.policies(&[Spanned { value: kind, span }], decoder)));
+        }
+        all
     }
 
     /// Warns of those that no route names.
