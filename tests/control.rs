@@ -20,7 +20,7 @@ use support::message::Response;
 use support::place::Place;
 use support::program::Program;
 use support::until;
-use support::upstream::{Connection, Upstream};
+use support::upstream::{Connection, Refusing, Upstream};
 
 /// A native gate whose changes end with it.
 const NATIVE: &str = r#"
@@ -283,6 +283,42 @@ fn a_gateway_of_locci_takes_its_own_requests() {
     let again = json!({ "name": "users", "path_pattern": "^/api/users", "upstream": "orders" });
     assert_eq!(send("POST /routes", again).status(), 201);
     get(http, "/api/users").expect(200, "other");
+}
+
+/// The names that the dashboard of the project asks for.
+#[test]
+fn metrics_of_a_gateway_have_the_names_of_locci_and_never_go_back() {
+    let app = Upstream::says("app");
+    let (gate, _place) = dialects::start(&GATEWAY.replace("{app}", &app.address().to_string()), |_| {});
+    let (api, http) = (gate.internal_address(), gate.address("http"));
+    let key = "Authorization: Bearer admin-key-12345\r\nContent-Type: application/json\r\n";
+    let send = |request: &str, body: Value| {
+        ask_with(api, key, request, &if body.is_null() { String::new() } else { body.to_string() })
+    };
+    (0..2).for_each(|_| get(http, "/x").expect(200, "app"));
+    let metrics = || send("GET /metrics", Value::Null).text();
+    for line in [
+        "locci_requests_total{mode=\"gateway\",upstream=\"app\",status=\"200\"} 2",
+        "locci_request_duration_seconds_count{mode=\"gateway\",upstream=\"app\"} 2",
+        "locci_request_duration_seconds_bucket{mode=\"gateway\",upstream=\"app\",le=\"5\"} 2",
+        "locci_errors_total{mode=\"gateway\",error_type=\"upstream_error\"} 0",
+        &format!("locci_upstream_health{{upstream=\"app\",server=\"{}\"}} 1", app.address()),
+    ] {
+        until(line, || metrics().lines().any(|shown| shown == line));
+    }
+    let dead = Refusing::new();
+    let server = json!({ "name": "dead", "server": dead.to_string() });
+    assert_eq!(send("POST /upstreams", server).status(), 201);
+    let route = json!({ "name": "dead", "path_pattern": "^/api/dead", "upstream": "dead" });
+    assert_eq!(send("POST /routes", route).status(), 201);
+    assert_eq!(get(http, "/api/dead").status(), 502);
+    assert_eq!(send("DELETE /routes/dead", Value::Null).status(), 204);
+    for line in [
+        "locci_errors_total{mode=\"gateway\",error_type=\"upstream_error\"} 1",
+        "locci_requests_total{mode=\"gateway\",upstream=\"dead\",status=\"502\"} 1",
+    ] {
+        until("the exchange is counted", || metrics().lines().any(|shown| shown == line));
+    }
 }
 
 /// A gate of the program, with changes in the file `edits.json` beside its configuration.

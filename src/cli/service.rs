@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use super::arguments::Running;
 use super::disk::DiskInputs;
@@ -9,6 +10,7 @@ use super::{configuration, logging, output};
 use crate::config::plan::Plan;
 use crate::config::{self, Overlay};
 use crate::gate::{CaughtSignals, Gate, GateError, Inherited};
+use crate::log::clock::Utc;
 use crate::metrics::Counters;
 
 /// Runs the gate until it is told to stop.
@@ -23,7 +25,8 @@ fn serve(run: &Running) -> Result<(), ExitCode> {
     let unusable =
         |error| output::failure(output::UNABLE, &format!("inherited sockets cannot be used: {error}"));
     let inherited = inherited.map_err(unusable)?;
-    let files = configuration::sources(&run.files)?;
+    let mut files = configuration::sources(&run.files)?;
+    files.started = Some(Utc::from(SystemTime::now()).to_string());
     // Read the configuration here too, so that errors are shown in colour and before anything starts. The gate
     // logs the warnings, as at every reload.
     let arguments = run.files.clone();

@@ -46,6 +46,8 @@ pub struct Files {
     pub mode: Option<String>,
     /// The address of the listener `http` in the place of that in the files.
     pub bind: Option<Bind>,
+    /// The start of the gate that reads them, as RFC 3339 writes it. `None` if no gate does.
+    pub started: Option<String>,
 }
 
 /// Reads, merges and checks files of any kind, as [`Files::config`].
@@ -80,6 +82,7 @@ fn load_traced(written: &Files, overlay: &Overlay, inputs: &dyn Inputs) -> Resul
     let mut report = Report::default();
     let mut source = Source::default();
     source.mode = written.mode.clone();
+    source.started = written.started.clone();
     let files = read_sets(written, inputs, &mut report);
     for (dialect, files) in DIALECTS.iter().zip(files) {
         (dialect.read)(files, &mut source, inputs, &mut report);

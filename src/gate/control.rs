@@ -8,7 +8,7 @@ use super::reload::ReloadStart;
 use super::state::GateState;
 use crate::config::{
     self,
-    plan::{Change, Conflict, Plan},
+    plan::{Action, Change, Conflict, Plan},
 };
 use crate::internal_api::control::{
     Asking, CertificateFuture, CertificateQuestion, ChangeError, ChangeFuture, Changed, OrderedCertificate,
@@ -114,13 +114,25 @@ impl Control for GateControl {
 }
 
 impl GateState {
+    /// Lets exchanges be counted by upstream, for the names of the file with a mode.
+    pub(super) fn note_upstreams(&self, plan: &Plan) {
+        for listener in plan.listeners.iter().filter(|_| plan.mode.is_some()) {
+            for rule in listener.rules() {
+                if let Action::Proxy(proxy) = &rule.action {
+                    let upstream = &plan.upstreams[proxy.upstream.0].name;
+                    self.counters.note_upstream(&listener.name, &rule.name, upstream);
+                }
+            }
+        }
+    }
+
     /// Makes a change: a reload with one more change.
     ///
     /// Changes and reloads wait for one lock, so each of them finds what the one before has left. A change that is
     /// refused is not kept, and an edit of the files that its load has seen is still a change for the next reload.
     pub(super) async fn change(self: &Arc<Self>, change: Change) -> Result<Changed, ChangeError> {
         let changed = self.unless_stopping(self.change_now(change)).await;
-        changed.unwrap_or_else(|| Err(ChangeError::Stopping))
+        changed.unwrap_or(Err(ChangeError::Stopping))
     }
 
     async fn change_now(self: &Arc<Self>, change: Change) -> Result<Changed, ChangeError> {

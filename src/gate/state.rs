@@ -20,7 +20,7 @@ use super::error::{ChangedLoader, GateError, OnPlan};
 use super::services::{KeyService, Services};
 use super::sockets::{self, ListenKey, NewSockets};
 use super::workers::{RollCall, Workers};
-use crate::config::plan::{AccessLog as AccessPlan, AccessLogTo, InternalBind, Plan};
+use crate::config::plan::{AccessLog as AccessPlan, AccessLogTo, InternalBind, OverlayPlace, Plan};
 use crate::config::{Content, Diagnostic, Diagnostics, Loaded, Overlay, Severity, SourceFiles};
 use crate::files;
 use crate::generation::{Generation, GenerationHandle, Permits, certificates};
@@ -160,10 +160,7 @@ impl GateState {
 
     /// Keeps `sources` as those of the last load. Logs warnings, and the reasons why services were rejected; returns
     /// those reasons too.
-    pub(super) fn accept(
-        &self,
-        LoadResult { loaded, sources }: LoadResult,
-    ) -> Result<(Arc<Plan>, Arc<Overlay>, Vec<String>), GateError> {
+    pub(super) fn accept(&self, LoadResult { loaded, sources }: LoadResult) -> Result<Accepted, GateError> {
         *self.sources.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(sources);
         let loaded = loaded.map_err(GateError::Configuration)?;
         let errors = loaded.warnings.iter().filter_map(log).collect();
@@ -241,6 +238,7 @@ impl GateState {
         self.health.follow(&generation.upstream_table);
         self.counters.set_rejected_services(generation.plan.rejected_services as u64);
         self.counters.set_generation(generation.number);
+        self.note_upstreams(&generation.plan);
         self.count_certificates(generation);
         self.services.follow(generation);
         self.keys.follow(generation);
@@ -320,6 +318,9 @@ fn certificates_changed(state: Weak<GateState>) -> impl Fn() + Send + Sync {
     }
 }
 
+/// A plan, the changes of the control API in it, and errors of parts that are left out.
+type Accepted = (Arc<Plan>, Arc<Overlay>, Vec<String>);
+
 /// The addresses of new listening sockets.
 pub(super) type NewAddresses = Vec<(ListenKey, SocketAddr)>;
 
@@ -380,6 +381,9 @@ pub fn check_files(plan: &Plan) -> Vec<GateError> {
         let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
         let failed = files::may_append(path).err().map(named);
         errors.extend(failed.map(|error| GateError::of_access_log(plan.access_log_origin.as_ref(), error)));
+    }
+    if let Some(path) = plan.internal_api.edits.as_ref().and_then(OverlayPlace::file) {
+        errors.extend(files::may_create(path).err().map(|error| GateError::of_overlay(path, error)));
     }
     if let InternalBind::Unix(path) = &plan.internal_api.bind {
         let failed = may_bind_unix(path).err();

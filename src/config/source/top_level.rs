@@ -49,6 +49,9 @@ pub(crate) struct Source {
     pub(crate) files: Vec<PathBuf>,
     /// The mode in the place of that of a file with modes. A dialect that has some takes it.
     pub(crate) mode: Option<String>,
+    /// The start of the gate, as RFC 3339 writes it.
+    #[allow(dead_code, reason = "a dialect that tells clients of it reads it")]
+    pub(crate) started: Option<String>,
     /// The mode of the file that has modes.
     pub(crate) chosen_mode: Option<Mode>,
     /// The connect timeout of upstreams that the control API adds.

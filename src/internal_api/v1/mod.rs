@@ -6,6 +6,7 @@
 mod change;
 
 mod error;
+mod metrics;
 mod views;
 
 use http_types::{Method, Response};
@@ -76,7 +77,7 @@ pub(super) async fn answer(received: &Received, has_token: bool, control: &dyn C
     Some(now(match segments[..] {
         ["status"] => typed(200, JSON, views::status(control, control.phase().await)),
         ["config"] => typed(200, JSON, format!("{}\n", control.view_as_json())),
-        ["metrics"] => typed(200, METRICS, metrics(control) + &views::metrics(control)),
+        ["metrics"] => typed(200, METRICS, metrics(control) + &metrics::metrics(control)),
         ["routes"] => typed(200, JSON, own::routes_page(&control.plan())),
         ["upstreams"] => typed(200, JSON, views::upstreams(&control.plan())),
         _ => typed(200, JSON, views::list(&LIST)),

@@ -48,8 +48,3 @@ pub(super) fn upstreams(plan: &Plan) -> String {
 fn page(lines: impl Iterator<Item = String>) -> String {
     format!("[\n{}\n]\n", lines.collect::<Vec<_>>().join(",\n"))
 }
-
-/// The families of locci-proxy, if the configuration has its modes.
-pub(super) fn metrics(_: &dyn Control) -> String {
-    String::new()
-}
