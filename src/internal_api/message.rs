@@ -15,6 +15,7 @@ pub(super) struct Received {
     /// The path as it was sent. That of `request` is rewritten by the library, without dot segments.
     pub(super) path: String,
     /// The body, if the path takes one.
+    #[allow(dead_code, reason = "the control API alone reads it")]
     pub(super) body: Vec<u8>,
 }
 
@@ -22,7 +23,10 @@ pub(super) struct Received {
 #[derive(Debug)]
 pub(super) enum Answer {
     Now(Box<Response>),
-    Reload { restart: bool },
+    Reload {
+        restart: bool,
+    },
+    #[allow(dead_code, reason = "the control API alone asks for it")]
     Change(Change),
     Certificates(CertificateQuestion),
 }

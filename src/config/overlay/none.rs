@@ -7,13 +7,13 @@ use crate::config::source::Source;
 
 /// Nothing.
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Overlay;
+pub struct Overlay(());
 
 impl Overlay {
     /// Is never asked for anything: the program has no control API.
     #[must_use]
     pub fn with(&self, _: Change) -> Self {
-        Self
+        Self(())
     }
 
     /// The text to keep. There is none.
@@ -34,5 +34,5 @@ pub(crate) fn apply(_: &Overlay, source: &mut Source, _: &dyn Inputs, report: &m
         let hint = "leave it out, or build the program with the feature `control`";
         report.error_hint(edits.span, "this program has no control API", hint);
     }
-    Overlay
+    Overlay(())
 }

@@ -34,6 +34,6 @@ pub(crate) use listener::{HttpSource, ListenerSource, ProtocolSource};
 pub(crate) use policies::PolicySetSource;
 pub(crate) use rule::{ActionSource, PassSource, ProxySource, RuleSource};
 pub(crate) use tls::{CertificateWritten, ClientAuthWritten, TlsSource};
-pub(crate) use top_level::{InternalSource, Source, edits, internal_bind};
+pub(crate) use top_level::{InternalSource, Source, internal_bind};
 pub(crate) use upstream::{Inline, UpstreamSource, UpstreamUse};
 pub(crate) use upstream_policy::UpstreamPolicySource;

@@ -70,6 +70,18 @@ pub(crate) struct InternalSource {
     pub(crate) edits: Option<Spanned<OverlayPlace>>,
 }
 
+impl InternalSource {
+    /// `memory`, or the path of a file.
+    pub(crate) fn edits(decoder: &mut Decoder<'_>, node: Node) -> Option<Spanned<OverlayPlace>> {
+        let text = decoder.text(node.clone())?;
+        if text.text == "memory" {
+            return Some(Spanned { value: OverlayPlace::Memory, span: text.span });
+        }
+        let path = decoder.path(node)?;
+        Some(Spanned { value: OverlayPlace::File(path.value), span: path.span })
+    }
+}
+
 impl Source {
     /// Reads one file and adds it.
     pub(crate) fn read(&mut self, decoder: &mut Decoder<'_>, root: Node) {
@@ -207,19 +219,9 @@ fn internal_api(decoder: &mut Decoder<'_>, node: Node) -> Option<Spanned<Interna
         }
         Some(Secret(Arc::from(text.text)))
     });
-    let edits = fields.field("edits", edits);
+    let edits = fields.field("edits", InternalSource::edits);
     fields.close();
     Some(Spanned { value: InternalSource { bind, token, edits }, span })
-}
-
-/// `memory`, or the path of a file.
-pub(crate) fn edits(decoder: &mut Decoder<'_>, node: Node) -> Option<Spanned<OverlayPlace>> {
-    let text = decoder.text(node.clone())?;
-    if text.text == "memory" {
-        return Some(Spanned { value: OverlayPlace::Memory, span: text.span });
-    }
-    let path = decoder.path(node)?;
-    Some(Spanned { value: OverlayPlace::File(path.value), span: path.span })
 }
 
 /// `unix:/path`, or the value of a listener's `bind`.

@@ -12,7 +12,7 @@ use crate::config::decode::{Decoder, MappingReader, Text};
 use crate::config::diagnostics::{Span, Spanned};
 use crate::config::dialects::plain;
 use crate::config::plan::{Bind, InternalBind, LogLevel, Mode, OverlayPlace, Secret};
-use crate::config::source::{self, InternalSource};
+use crate::config::source::InternalSource;
 use crate::config::syntax::{Node, mask_secret};
 use crate::config::values::{ValueError, scalar, target};
 
@@ -143,7 +143,7 @@ fn control(decoder: &mut Decoder<'_>, node: Node) -> Option<Option<Spanned<Inter
     let bind = fields.parsed("bind_address", target::bind);
     let token = fields.field("api_key", key);
     let in_memory = Spanned { value: OverlayPlace::Memory, span };
-    let written = fields.field("edits", source::edits);
+    let written = fields.field("edits", InternalSource::edits);
     let edits = written.or(cfg!(feature = "control").then_some(in_memory));
     fields.close();
     let bind = bind.map(|bind| Spanned { value: InternalBind::Tcp(bind.value), span: bind.span });
