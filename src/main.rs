@@ -18,6 +18,7 @@ fn main() -> ExitCode {
         Verb::Upstreams(call) => cli::upstreams(&call),
         Verb::Drain(drain) => cli::drain(&drain),
         Verb::Ready(ready) => cli::ready(&ready),
+        Verb::Control(verb) => cli::control(&verb),
         Verb::Demo(verb) => verb.run(),
         Verb::Hash => cli::hash(),
         Verb::Serve(verb) => verb.run(),

@@ -14,6 +14,7 @@
 //! The number of series is bounded whatever peers send: see [`SERIES_MAX`] and [`RULE_SERIES_MAX`].
 
 mod exposition;
+mod figures;
 mod upstream;
 mod page;
 mod process;
@@ -31,6 +32,7 @@ mod counter;
 mod orders;
 
 pub use counter::{Counter, Histogram, WaitCounters, WaitEnd};
+pub use figures::ResponseTimes;
 pub use orders::{NameState, OrderResult, StoreOperation};
 pub use process::ProcessStats;
 pub use registry::{Counters, SERIES_MAX, WorkerCounters};

@@ -1,6 +1,6 @@
 //! The counters of the process, and a worker's handle to its set.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -17,6 +17,9 @@ use crate::reason::Reason;
 /// listener. Series of removed rules stay, because counters must not vanish.
 pub const SERIES_MAX: usize = 10_000;
 
+/// See [`Counters::note_upstream`].
+type UpstreamsOfRules = BTreeMap<(Arc<str>, Arc<str>), Arc<str>>;
+
 /// Counters of the whole process.
 #[derive(Debug)]
 pub struct Counters {
@@ -32,6 +35,8 @@ pub struct Counters {
     pub(super) last_reload_ok: AtomicBool,
     /// Milliseconds since 1970; 0 before the first success.
     pub(super) last_success: AtomicU64,
+    /// By listener and rule.
+    pub(super) upstreams_of_rules: Mutex<UpstreamsOfRules>,
     access_log_dropped: AtomicU64,
     log_dropped: AtomicU64,
     pub(super) certificates: Mutex<Vec<CertificateExpiry>>,
@@ -62,6 +67,7 @@ impl Counters {
             rejected_services: AtomicU64::new(0),
             last_reload_ok: AtomicBool::new(false),
             last_success: AtomicU64::new(0),
+            upstreams_of_rules: Mutex::default(),
             access_log_dropped: AtomicU64::new(0),
             log_dropped: AtomicU64::new(0),
             certificates: Mutex::default(),

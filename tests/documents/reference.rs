@@ -323,7 +323,11 @@ fn lines(path: &Path) -> usize {
 }
 
 /// Folders and files that a feature adds.
-const OPTIONAL: [&str; 19] = [
+const OPTIONAL: [&str; 23] = [
+    "src/config/overlay",
+    "src/internal_api/v1",
+    "src/cli/words/control.rs",
+    "src/cli/remote/control.rs",
     "src/config/dialects/compose",
     "src/config/dialects/go_proxy",
     "src/config/dialects/locci",

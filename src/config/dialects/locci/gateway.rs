@@ -19,8 +19,8 @@ pub(super) struct Gateway {
 }
 
 /// A route.
-pub(super) struct Route {
-    pub(super) name: Spanned<Arc<str>>,
+pub(in crate::config) struct Route {
+    pub(in crate::config) name: Spanned<Arc<str>>,
     /// Bytes of the expression as written, by which routes are sorted.
     pub(super) length: usize,
     pub(super) expression: PathExpression,
@@ -28,9 +28,9 @@ pub(super) struct Route {
     pub(super) rewrite: Option<Rewrite>,
     /// Empty for any.
     pub(super) methods: Vec<Arc<str>>,
-    pub(super) upstream: Text,
+    pub(in crate::config) upstream: Text,
     pub(super) timeout: Option<Duration>,
-    pub(super) middlewares: Vec<Spanned<Kind>>,
+    pub(in crate::config) middlewares: Vec<Spanned<Kind>>,
 }
 
 /// A path without the part that the expression of its route takes off.
@@ -90,7 +90,12 @@ fn routes(decoder: &mut Decoder<'_>, node: Node) -> Option<Vec<Route>> {
     Some(entries.into_iter().filter_map(route).collect())
 }
 
-fn route(decoder: &mut Decoder<'_>, name: Spanned<Arc<str>>, node: Node) -> Option<Route> {
+/// A route of this name.
+pub(in crate::config) fn route(
+    decoder: &mut Decoder<'_>,
+    name: Spanned<Arc<str>>,
+    node: Node,
+) -> Option<Route> {
     let mut fields = MappingReader::open(decoder, node, "a route of locci-proxy")?;
     fields.span = name.span;
     fields.require(&["path_pattern"]);

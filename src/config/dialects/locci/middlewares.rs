@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::config::decode::{Decoder, MappingReader};
 use crate::config::diagnostics::{Span, Spanned};
 use crate::config::plan::{Auth, Cors, PoliciesWritten, RateKey, RateLimit, RateLimits};
-use crate::config::source::tokens_of_secret;
+use crate::config::source::{NamedPolicies, tokens_of_secret};
 use crate::config::syntax::{Node, mask_secret};
 use crate::config::values::{ValueError, pattern, policies};
 
@@ -27,7 +27,7 @@ struct Authentication {
 
 /// One that a route names.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(in crate::config) enum Kind {
     RateLimiting,
     Authentication,
     Cors,
@@ -39,6 +39,12 @@ impl Kind {
         (Kind::Authentication, "authentication"),
         (Kind::Cors, "cors"),
     ];
+
+    /// Its name.
+    #[cfg(feature = "control")]
+    pub(in crate::config) fn name(self) -> &'static str {
+        Kind::ALL.iter().find(|(kind, _)| *kind == self).map_or("", |(_, name)| name)
+    }
 
     /// The one of this name, which may be a short one.
     pub(super) fn named(text: &str) -> Result<Kind, ValueError> {
@@ -95,6 +101,21 @@ impl Middlewares {
     /// The paths that need no token, though their route asks for one.
     pub(super) fn excluded(&self) -> &[Arc<str>] {
         self.authentication.as_ref().map_or(&[], |tokens| &tokens.value.excluded)
+    }
+
+    /// The policies of each one that was declared. One that may be wrong by itself is left out unless a route names it.
+    pub(super) fn declared(&self, named: &[Spanned<Kind>], decoder: &mut Decoder<'_>) -> Vec<NamedPolicies> {
+        let harmless = |kind| matches!(kind, Kind::RateLimiting | Kind::Cors);
+        let mut all = Vec::new();
+        for (kind, name) in Kind::ALL {
+            let by_route = named.iter().find(|one| one.value == kind).map(|one| one.span);
+            let place = self.place(kind).filter(|_| harmless(kind) || by_route.is_some());
+            let Some(span) = place.map(|place| by_route.unwrap_or(place)) else { continue };
+            let policies = self.policies(&[Spanned { value: kind, span }], decoder);
+            let excluded = self.excluded().iter().filter(|_| policies.auth.is_some()).cloned().collect();
+            all.push(NamedPolicies { name, policies, excluded });
+        }
+        all
     }
 
     /// Warns of those that no route names.
