@@ -52,7 +52,7 @@ const KEYS_IN_PROSE: [(&str, &str, &str); 24] = [
     ("a redirect", "docs/config.md", "Rules"),
     ("a response", "docs/config.md", "Rules"),
     ("`headers`", "docs/config.md", "Changes of fields"),
-    ("changes of fields", "docs/config.md", "Changes of fields"),
+    ("a change of fields", "docs/config.md", "Changes of fields"),
     ("`hsts`", "docs/config.md", "Changes of fields"),
     ("`pass`", "docs/config.md", "Rules"),
     ("`redirect_to_https`", "docs/config.md", "Listeners"),
