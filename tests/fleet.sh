@@ -36,6 +36,9 @@ make_bucket() {
 start_weed
 until_true "the bucket is made" make_bucket "$s3"
 
+# The gates read the authority of Pebble before it starts.
+signed pebble DNS:localhost,IP:127.0.0.1
+
 hosts=()
 for ((number = 0; number < 20; number++)); do hosts+=("n$number.fleet.test"); done
 key=$(openssl rand -base64 32)
