@@ -1,40 +1,13 @@
 #!/usr/bin/env bash
 # Policies and files under Chromium: CORS with preflights, cookies and errors that pages can read, a single-page
-# application, a sign-in by `auth.forward`, compression and streams, also over HTTP/2, pages of one's own and maintenance.
-# Needs the Debian packages chromium, openssl and python3. Everything is on loopback: names below `localhost` lead there.
-set -euo pipefail
-cd "$(dirname "$0")/.."
+# application, a sign-in by `auth.forward`, compression and streams, pages of one's own and maintenance. Needs the Debian
+# packages chromium and python3. Everything is on loopback: names below `localhost` lead there.
+# shellcheck source=tests/scripts/common.sh
+source "$(dirname "$0")/scripts/common.sh"
 
-cargo build --locked
-work=$(mktemp -d)
-readonly work
-pids=()
-cleanup() {
-    local code=$? pid
-    trap - EXIT
-    for pid in "${pids[@]}"; do
-        kill "$pid" 2>/dev/null || true
-        wait "$pid" 2>/dev/null || true
-    done
-    if [[ $code -ne 0 ]]; then
-        tail -n 40 "$work"/*.log >&2 || true
-    fi
-    # Children of the browser may still write into their profile.
-    rm -rf "$work" 2>/dev/null || { sleep 1; rm -rf "$work"; }
-    exit "$code"
-}
-trap cleanup EXIT
-trap 'exit 130' INT TERM
-
-# Four ports that are free now. Nothing listens on the last one.
-read -r port secure target nobody < <(python3 - <<'PY'
-import socket
-sockets = [socket.socket() for _ in range(4)]
-for one in sockets:
-    one.bind(("127.0.0.1", 0))
-print(*(one.getsockname()[1] for one in sockets))
-PY
-)
+# Nothing listens on the last one.
+free_ports 3
+read -r port target unused <<<"${ports[*]}"
 
 mkdir -p "$work/site/assets"
 cat >"$work/site/index.html" <<'HTML'
@@ -59,18 +32,9 @@ cat >"$work/sorry.html" <<'HTML'
 <script>fetch(`/report${location.pathname}?ok=true&detail=${encodeURIComponent(why.textContent)}`)</script>
 HTML
 
-openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=site.localhost \
-    -addext "subjectAltName=DNS:*.site.localhost" -keyout "$work/key.pem" -out "$work/cert.pem" 2>"$work/openssl.log"
-
 cat >"$work/smolgate.yml" <<YAML
 internal_api: { bind: "unix:$work/api.sock" }
 pages: { 4xx: ./sorry.html, 5xx: ./sorry.html }
-listeners:
-  - name: secure
-    bind: "127.0.0.1:$secure"
-    tls: { certificates: { cert: ./cert.pem, key: ./key.pem } }
-    compress: true
-    rules: [{ target: "http://127.0.0.1:$target" }]
 http_config: { port: "127.0.0.1:$port" }
 http_routes:
   - { path_prefix: /report, target: "http://127.0.0.1:$target" }
@@ -79,7 +43,7 @@ http_routes:
     cors: &app { origins: "http://app.site.localhost:$port", credentials: true }
     rate_limit: { requests: 1, per: 1h, by: all }
     target: "http://127.0.0.1:$target"
-  - { host: api.site.localhost, path_prefix: /dead, cors: *app, target: "http://127.0.0.1:$nobody" }
+  - { host: api.site.localhost, path_prefix: /dead, cors: *app, target: "http://127.0.0.1:$unused" }
   - { host: api.site.localhost, path_prefix: /closed, cors: "https://other.example", target: "http://127.0.0.1:$target" }
   - { host: api.site.localhost, cors: *app, target: "http://127.0.0.1:$target" }
   - host: spa.site.localhost
@@ -93,7 +57,7 @@ http_routes:
   - { host: login.site.localhost, target: "http://127.0.0.1:$target" }
   - host: shop.site.localhost
     respond: { status: 503, page: ./maintenance.html, headers: { Retry-After: "300" } }
-  - { host: app.site.localhost, path_prefix: /gone, target: "http://127.0.0.1:$nobody" }
+  - { host: app.site.localhost, path_prefix: /gone, target: "http://127.0.0.1:$unused" }
   - { host: app.site.localhost, path_prefix: /broken, intercept: 5xx, target: "http://127.0.0.1:$target" }
   - { host: app.site.localhost, compress: true, target: "http://127.0.0.1:$target" }
 YAML
@@ -106,18 +70,16 @@ import sys
 import threading
 import urllib.parse
 
-port, gate, secure = int(sys.argv[1]), sys.argv[2], sys.argv[3]
-WANTED = {"preflight", "credentials", "limited", "dead", "closed", "compression", "stream", "http2", "spa", "sign-in",
+port, gate = int(sys.argv[1]), sys.argv[2]
+WANTED = {"preflight", "credentials", "limited", "dead", "closed", "compression", "stream", "spa", "sign-in",
           "maintenance", "none", "gone", "broken"}
-reports, all_reported = {}, threading.Event()
-go_on = {"/go-on": threading.Event(), "/go-on/http2": threading.Event()}
+reports, all_reported, go_on = {}, threading.Event(), threading.Event()
 
 START = f"""<!doctype html><title>start</title>
 <iframe src="http://spa.site.localhost:{gate}/settings/profile"></iframe>
 <iframe src="http://wiki.site.localhost:{gate}/a page?q=1"></iframe>
 <iframe src="http://shop.site.localhost:{gate}/any"></iframe>
 <iframe src="http://unknown.site.localhost:{gate}/none"></iframe>
-<iframe src="https://secure.site.localhost:{secure}/secure"></iframe>
 <iframe src="/gone"></iframe>
 <iframe src="/broken"></iframe>
 <script>
@@ -172,27 +134,6 @@ test("stream", async () => {{
 }});
 </script>"""
 
-# A page over TLS: all of its requests are streams of one connection.
-SECURE = """<!doctype html><title>secure</title>
-<script>
-(async () => {
-    const stream = await fetch("/stream/http2"), reader = stream.body.getReader();
-    const first = new TextDecoder().decode((await reader.read()).value);
-    const long = await fetch("/long"), numbers = await long.json();
-    // The target sends the rest only after this.
-    await fetch("/go-on/http2");
-    let rest = "";
-    for (let part = await reader.read(); !part.done; part = await reader.read()) rest += new TextDecoder().decode(part.value);
-    const timing = performance.getEntriesByName(new URL("/long", location).href)[0];
-    const shorter = timing.encodedBodySize < timing.decodedBodySize / 2;
-    const codings = [stream, long].map(answer => answer.headers.get("content-encoding"));
-    const ok = timing.nextHopProtocol === "h2" && numbers[19999] === 19999 && shorter && codings.every(coding => coding === "gzip")
-        && first === "first" && rest === "second";
-    const detail = `${timing.nextHopProtocol} ${codings} ${timing.encodedBodySize} of ${timing.decodedBodySize} ${first} ${rest}`;
-    await fetch(`/report/http2?ok=${ok}&detail=${encodeURIComponent(detail)}`);
-})();
-</script>"""
-
 
 class Target(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
@@ -239,19 +180,17 @@ class Target(http.server.BaseHTTPRequestHandler):
             self.answer(200, "set", Set_Cookie="api=yes")
         elif url.path == "/long":
             self.answer(200, json.dumps(list(range(20000))), Content_Type="application/json")
-        elif url.path == "/secure":
-            self.answer(200, SECURE)
-        elif url.path.startswith("/stream"):
+        elif url.path == "/stream":
             self.send_response(200)
             self.send_header("Content-Type", "text/plain")
             self.send_header("Transfer-Encoding", "chunked")
             self.end_headers()
             self.wfile.write(b"5\r\nfirst\r\n")
             self.wfile.flush()
-            go_on[url.path.replace("/stream", "/go-on")].wait(60)
+            go_on.wait(60)
             self.wfile.write(b"6\r\nsecond\r\n0\r\n\r\n")
-        elif url.path in go_on:
-            go_on[url.path].set()
+        elif url.path == "/go-on":
+            go_on.set()
             self.answer(200)
         elif url.path == "/broken":
             self.answer(500, "a trace of the program")
@@ -276,18 +215,12 @@ for name in sorted(WANTED | reports.keys()):
 sys.exit(failed)
 PY
 
-python3 "$work/target.py" "$target" "$port" "$secure" >"$work/report.txt" 2>"$work/target.log" &
+python3 "$work/target.py" "$target" "$port" >"$work/report.txt" 2>"$work/target.log" &
 report=$!
-pids+=("$report")
-target/debug/smolgate run -c "$work/smolgate.yml" >"$work/gate.log" 2>&1 &
-pids+=("$!")
-for ((tries = 0; tries < 600; tries++)); do
-    curl -fsS -o /dev/null "http://127.0.0.1:$port/report/warm?ok=true" 2>/dev/null && break
-    sleep 0.1
-done
-chromium --headless=new --no-sandbox --disable-gpu --no-first-run --disable-background-networking --no-proxy-server \
-    --ignore-certificate-errors --user-data-dir="$work/profile" --remote-debugging-port=0 "http://app.site.localhost:$port/start" >"$work/chromium.log" 2>&1 &
-pids+=("$!")
+start gate "$gate" run -c "$work/smolgate.yml"
+until_true "the gate answers" curl -fsS "http://127.0.0.1:$port/report/warm?ok=true"
+start chromium chromium --headless=new --no-sandbox --disable-gpu --no-first-run --disable-background-networking --no-proxy-server \
+    --user-data-dir="$work/profile" --remote-debugging-port=0 "http://app.site.localhost:$port/start"
 
 code=0
 wait "$report" || code=1

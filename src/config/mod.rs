@@ -22,6 +22,7 @@ mod view_upstreams;
 mod yaml_writer;
 
 mod checks;
+mod policy_checks;
 mod lowering;
 
 mod dialects;

@@ -31,7 +31,7 @@ mod counter;
 mod orders;
 
 pub use counter::{Counter, Histogram, WaitCounters, WaitEnd};
-pub use orders::{NameState, OrderResult};
+pub use orders::{NameState, OrderResult, StoreOperation};
 pub use process::ProcessStats;
 pub use registry::{Counters, SERIES_MAX, WorkerCounters};
 pub use rule::{RULE_SERIES_MAX, RuleCounters};

@@ -1,12 +1,13 @@
 //! The rules of a file.
 
 use std::cmp::Reverse;
+use std::sync::Arc;
 
 use super::gateway::{Gateway, Route};
 use super::middlewares::Kind;
 use crate::config::decode::{Decoder, Text};
 use crate::config::dialects::plain;
-use crate::config::plan::{LimitsWritten, PoliciesWritten, Respond};
+use crate::config::plan::{LimitsWritten, Location, PoliciesWritten, Respond};
 use crate::config::source::{ActionSource, ProxySource, RuleSource, UpstreamUse};
 use crate::http::Template;
 
@@ -27,21 +28,45 @@ pub(super) fn of_gateway(gateway: Gateway, decoder: &mut Decoder<'_>) -> Vec<Rul
     let mut rules = Vec::new();
     for route in routes {
         let policies = middlewares.policies(&route.middlewares, decoder);
+        if policies.auth.is_some() {
+            let excluded = middlewares.excluded().iter();
+            rules.extend(excluded.filter_map(|path| without_token(&route, path, &policies)));
+        }
         let refusal = (!route.methods.is_empty()).then(|| refusing(&route, &policies));
-        let Route { name, expression, rewrite, methods, upstream, timeout, .. } = route;
-        let limits =
-            LimitsWritten { response_timeout: timeout, body_timeout: timeout, ..LimitsWritten::default() };
-        let proxy = ProxySource { rewrite, ..forward(upstream, limits) };
+        let rewrite = route.rewrite.as_ref().map(|rewrite| rewrite.any(&route.expression));
         rules.push(RuleSource {
-            conditions: plain::matching(expression),
-            methods,
+            name: Some(route.name.clone()),
+            conditions: plain::matching(route.expression.clone()),
             policies,
-            action: Some(ActionSource::Proxy(proxy.into())),
-            ..RuleSource { name: Some(name.clone()), ..RuleSource::at(name.span) }
+            ..forwarding(&route, rewrite)
         });
         rules.extend(refusal);
     }
     rules
+}
+
+/// The rule for a path of a route that needs no token. `None` if the route does not take that path.
+fn without_token(route: &Route, path: &Arc<str>, policies: &PoliciesWritten) -> Option<RuleSource> {
+    let rewrite = route.rewrite.as_ref().map(|rewrite| rewrite.of(&route.expression, path));
+    route.expression.matches(path.as_bytes()).then(|| RuleSource {
+        name: plain::named(&format!("{} ({path})", route.name.value), route.name.span),
+        conditions: plain::exact(path),
+        policies: PoliciesWritten { auth: None, ..policies.clone() },
+        ..forwarding(route, rewrite)
+    })
+}
+
+/// A rule that forwards the requests of a route.
+fn forwarding(route: &Route, rewrite: Option<Location>) -> RuleSource {
+    let Route { name, methods, upstream, timeout, .. } = route;
+    let limits =
+        LimitsWritten { response_timeout: *timeout, body_timeout: *timeout, ..LimitsWritten::default() };
+    let proxy = ProxySource { rewrite, ..forward(upstream.clone(), limits) };
+    RuleSource {
+        methods: methods.clone(),
+        action: Some(ActionSource::Proxy(proxy.into())),
+        ..RuleSource::at(name.span)
+    }
 }
 
 /// The target gets the client's `Host`.
