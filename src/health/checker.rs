@@ -11,7 +11,7 @@ use smol::lock::Semaphore;
 
 use super::check::check;
 use super::progress::Progress;
-use crate::config::plan::{Health, Scheme};
+use crate::config::plan::Health;
 use crate::tls::Connector;
 use crate::upstream::{EndpointSet, EndpointState, KnownEndpoint, UpstreamTable};
 
@@ -133,7 +133,7 @@ impl Checker {
         let (Some(health), Some(address)) = (set.plan.policy.health.clone(), address) else { return false };
         let work = move || {
             let target = &set.plan.targets[target];
-            let connector = connector.as_ref().filter(|_| target.scheme == Scheme::Https);
+            let connector = connector.as_ref().filter(|_| target.scheme.is_encrypted());
             let result = check(&health, target, &address, connector);
             drop(permit);
             // Sending fails if the checker has ended, which is fine.

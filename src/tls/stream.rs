@@ -287,12 +287,12 @@ impl<S: SharedStream<Connection = Stream>> Stream<S> {
 
     /// Whether bytes, an end or an error have come that no read has taken. For TCP the reactor knows; see
     /// [`TcpStream::has_pending_event`]. With TLS, decrypted data and an incomplete record count too, but a
-    /// session ticket does not.
+    /// session ticket does not. A stream to a target counts as ended: it has one exchange.
     pub fn has_pending_event(&self) -> bool {
         match self {
             Self::Plain(stream) => stream.has_pending_event(),
             Self::Encrypted(tls) => !tls.session.borrow_mut().is_silent(|tcp| !tcp.has_pending_event()),
-            Self::Shared(_) => false,
+            Self::Shared(stream) => stream.is_spent(),
         }
     }
 
@@ -378,6 +378,10 @@ impl SharedStream for NoStream {
     }
 
     fn end(&self, _: &[u8]) {
+        match *self {}
+    }
+
+    fn is_spent(&self) -> bool {
         match *self {}
     }
 }

@@ -90,7 +90,13 @@ pub(in crate::proxy) async fn run(
             }
         };
         attempts.failed(exchange, &target, &failure);
-        if !may_repeat(exchange, &failure) || !attempts.repeat(exchange, target.reused) {
+        // The stream ends before another one begins, so that its place is free.
+        let reused = target.reused;
+        drop(target);
+        if failure.is_unprocessed() && may_send_again(exchange) && attempts.send_again() {
+            continue;
+        }
+        if !may_repeat(exchange, &failure) || !attempts.repeat(exchange, reused) {
             return Err(failure);
         }
     }
@@ -102,6 +108,11 @@ fn may_repeat(exchange: &Exchange<'_>, failure: &Failure) -> bool {
     failure.is_closed_without_response()
         && !exchange.record.response_started.get()
         && exchange.request.is_repeatable()
+}
+
+/// Whether a request that was not processed can be sent again: all of it is here (RFC 9113, section 8.7).
+fn may_send_again(exchange: &Exchange<'_>) -> bool {
+    !exchange.record.response_started.get() && exchange.request.framing == Framing::None
 }
 
 /// Ends the exchange on both connections: keeps them, closes them, or makes them a tunnel. Inlined, because its arguments
