@@ -2,7 +2,7 @@
 
 use std::io;
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::http1::BodyReader;
 use crate::http2::StreamKey;
@@ -70,6 +70,8 @@ pub(super) struct Slot {
     pub(super) progress: Option<Instant>,
     /// Whether its task waits until there is room in the output.
     pub(super) awaits_room: bool,
+    /// The time for which its messages may be silent, if it is not that of other messages.
+    pub(super) patience: Option<Duration>,
     waker: Option<Waker>,
 }
 

@@ -4,6 +4,7 @@ use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use super::shared::{Shared, State};
 use super::slot::{IncomingBody, OUTPUT_BYTES_MAX, Slot};
@@ -189,6 +190,14 @@ impl SharedStream for Stream {
 
     fn is_spent(&self) -> bool {
         self.connection.is_client
+    }
+
+    fn set_patience(&self, time: Duration) {
+        self.with(|slot| slot.patience = Some(time));
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        self.connection.state.borrow().slots.get(self.index.get()).and_then(|slot| slot.patience)
     }
 }
 

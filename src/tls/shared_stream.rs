@@ -3,6 +3,7 @@
 use std::fmt;
 use std::io::{self, IoSlice};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use crate::worker::{Buffer, BufferSize};
 
@@ -49,6 +50,12 @@ pub trait SharedStream {
 
     /// Whether it carries no further message.
     fn is_spent(&self) -> bool;
+
+    /// See [`Stream::set_patience`](super::Stream::set_patience).
+    fn set_patience(&self, time: Duration);
+
+    /// The time for which its messages may be silent, if it was set.
+    fn patience(&self) -> Option<Duration>;
 }
 
 /// The reason why a stream to a target is gone, if its connection lives.

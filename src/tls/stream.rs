@@ -5,6 +5,7 @@ use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use rustls::{Connection, ProtocolVersion};
 
@@ -340,6 +341,23 @@ impl<S: SharedStream<Connection = Stream>> Stream<S> {
         }
     }
 
+    /// Sets for how long the messages of a stream may be silent, as those of gRPC are. A connection of its own has
+    /// none.
+    pub fn set_patience(&self, time: Duration) {
+        if let Self::Shared(stream) = self {
+            stream.set_patience(time);
+        }
+    }
+
+    /// The time for which messages may be silent, if it was set.
+    #[cold]
+    pub fn patience(&self) -> Option<Duration> {
+        match self {
+            Self::Plain(_) | Self::Encrypted(_) => None,
+            Self::Shared(stream) => stream.patience(),
+        }
+    }
+
     #[inline(always)]
     fn with_tcp<T>(&self, ask: impl FnOnce(&TcpStream) -> T) -> T {
         match self {
@@ -382,6 +400,14 @@ impl SharedStream for NoStream {
     }
 
     fn is_spent(&self) -> bool {
+        match *self {}
+    }
+
+    fn set_patience(&self, _: Duration) {
+        match *self {}
+    }
+
+    fn patience(&self) -> Option<Duration> {
         match *self {}
     }
 }

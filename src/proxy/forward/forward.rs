@@ -8,7 +8,7 @@ use super::attempts::Attempts;
 use super::response::ResponseReader;
 use super::response_head::Response;
 use crate::http::Framing;
-use crate::proxy::client::{Exchange, KeepAlive, Request};
+use crate::proxy::client::{Exchange, KeepAlive, Media, Request};
 use crate::proxy::record::{ExchangeRecord, Failure};
 use crate::proxy::transfer::{Body, ConcurrentUpload, Incoming, Transfer};
 use crate::proxy::tunnel::{self, Done};
@@ -52,9 +52,15 @@ pub(in crate::proxy) async fn run(
     exchange: &mut Exchange<'_>,
     attempts: &mut Attempts<'_>,
 ) -> Result<Done, Failure> {
-    if let (Framing::Chunked, Some(most)) = (exchange.request.framing, attempts.proxy.buffer_request) {
-        // Boxed, because few rules have it, and the future of all would have room for it.
-        Box::pin(attempts.collect_body(exchange, most)).await?;
+    if exchange.request.framing == Framing::Chunked {
+        if exchange.request.prefers == Media::Grpc {
+            // A stream may wait for an event for as long as a tunnel.
+            exchange.client.stream.set_patience(attempts.proxy.limits.tunnel_timeout);
+        }
+        if let Some(most) = attempts.proxy.buffer_request {
+            // Boxed, because few rules have it, and the future of all would have room for it.
+            Box::pin(attempts.collect_body(exchange, most)).await?;
+        }
     }
     loop {
         let mut target = match attempts.take_idle(exchange) {
