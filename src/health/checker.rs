@@ -10,6 +10,7 @@ use smol::channel::{Sender, unbounded};
 use smol::lock::Semaphore;
 
 use super::check::check;
+use super::http2::SPEAKS_HTTP2;
 use super::progress::Progress;
 use crate::config::plan::Health;
 use crate::tls::Connector;
@@ -134,7 +135,8 @@ impl Checker {
         let work = move || {
             let target = &set.plan.targets[target];
             let connector = connector.as_ref().filter(|_| target.scheme.is_encrypted());
-            let result = check(&health, target, &address, connector);
+            let versions = target.versions(set.plan.settings.http2 && SPEAKS_HTTP2);
+            let result = check(&health, target, &address, connector, versions);
             drop(permit);
             // Sending fails if the checker has ended, which is fine.
             let _ = sender.try_send(Outcome { key: key_of(&state), state, health, result });

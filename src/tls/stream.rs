@@ -12,7 +12,7 @@ use rustls::{Connection, ProtocolVersion};
 use super::client_auth::{Admission, ClientAuthKey, Demanded};
 use super::session::Session;
 use super::shared_stream::{NoStream, SharedStream};
-use crate::worker::{Buffer, TcpStream, Worker};
+use crate::worker::{TcpStream, Worker};
 
 /// A connection, or one of the streams that share one. All operations take `&self`, so that one task can read while it
 /// writes. Without a type for such streams there are none, and a question for them costs nothing.
@@ -365,50 +365,6 @@ impl<S: SharedStream<Connection = Stream>> Stream<S> {
             Self::Encrypted(tls) => ask(tls.session.borrow().tcp()),
             Self::Shared(stream) => stream.connection().with_tcp(ask),
         }
-    }
-}
-
-impl SharedStream for NoStream {
-    type Connection = Stream;
-
-    fn connection(&self) -> &Stream {
-        match *self {}
-    }
-
-    fn poll_readable(&self, _: &mut Context<'_>) -> Poll<()> {
-        match *self {}
-    }
-
-    fn poll_read_into(&self, _: &mut Context<'_>, _: &mut Buffer) -> Poll<io::Result<usize>> {
-        match *self {}
-    }
-
-    fn try_write(&self, _: &[IoSlice<'_>]) -> io::Result<usize> {
-        match *self {}
-    }
-
-    fn poll_write(&self, _: &mut Context<'_>, _: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        match *self {}
-    }
-
-    fn poll_gone(&self, _: &mut Context<'_>) -> Poll<()> {
-        match *self {}
-    }
-
-    fn end(&self, _: &[u8]) {
-        match *self {}
-    }
-
-    fn is_spent(&self) -> bool {
-        match *self {}
-    }
-
-    fn set_patience(&self, _: Duration) {
-        match *self {}
-    }
-
-    fn patience(&self) -> Option<Duration> {
-        match *self {}
     }
 }
 
