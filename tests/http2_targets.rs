@@ -255,8 +255,11 @@ fn heads_interim_responses_and_early_answers_come_through() {
     assert_eq!(early.interim.len(), 1);
 }
 
+/// The answer of a target to the request on a stream.
+type Attack = fn(&mut Peer, u32);
+
 /// The response to a GET at a target that does `answer`, which may be cut.
-fn attacked(answer: fn(&mut Peer, u32)) -> Result<support::message::Response, support::wire::End> {
+fn attacked(answer: Attack) -> Result<support::message::Response, support::wire::End> {
     let target = Target::scripted(move |peer, _| {
         while let Some(request) = peer.next_request() {
             answer(peer, request.stream);
@@ -270,7 +273,7 @@ fn attacked(answer: fn(&mut Peer, u32)) -> Result<support::message::Response, su
 
 #[test]
 fn a_response_that_breaks_a_rule_gets_502_and_nothing_of_it_passes() {
-    let cases: [(&str, fn(&mut Peer, u32)); 9] = [
+    let cases: [(&str, Attack); 9] = [
         ("upgrade", |peer, stream| peer.head(stream, &[(":status", "101")], true)),
         ("coding", |peer, stream| {
             peer.respond(stream, &[(":status", "200"), ("transfer-encoding", "chunked")], "0")
@@ -331,7 +334,7 @@ fn a_body_that_contradicts_its_length_is_cut() {
 
 #[test]
 fn a_target_that_breaks_the_protocol_loses_its_connection_and_the_next_one_serves() {
-    let cases: [(&str, fn(&mut Peer, u32)); 6] = [
+    let cases: [(&str, Attack); 6] = [
         ("push", |peer, stream| peer.frame(5, 4, stream, [0, 0, 0, 2])),
         ("length", |peer, _| peer.raw([0xff; 9])),
         ("block", |peer, stream| peer.frame(1, 4, stream, [0xff, 0xff, 0xff, 0xff, 0xff, 0xff])),

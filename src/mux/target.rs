@@ -34,7 +34,7 @@ impl SharedConnection {
         let mut driver = Driver::client(io, &limits, timeouts, space);
         let connection = SharedConnection(driver.shared());
         let worker = connection.0.worker.clone();
-        worker.spawn(async move { drop(poll_fn(|cx| driver.poll(cx)).await) }).detach();
+        worker.spawn(poll_fn(move |cx| driver.poll(cx))).detach();
         poll_fn(|cx| {
             let state = &mut *connection.0.state.borrow_mut();
             if let Some(fault) = &state.fault {

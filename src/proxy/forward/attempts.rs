@@ -14,7 +14,7 @@ use crate::proxy::client::{Exchange, Media, Request, balance_key};
 use crate::proxy::record::Failure;
 use crate::reason::Reason;
 use crate::upstream::{Choice, ConnectError, Hold, Next, TargetConnection, Upstream, Waits};
-use crate::worker::Buffer;
+use crate::worker::{Buffer, Moment};
 
 /// How often a request is sent again at most because its target did not process it.
 const UNPROCESSED_MAX: u8 = 3;
@@ -206,8 +206,8 @@ impl<'a> Attempts<'a> {
     }
 
     /// Records how long the endpoint took from the end of the request to the head of its response.
-    pub(super) fn responded(&self, began: Option<Instant>, now: Instant) {
-        let time = began.map_or(Duration::ZERO, |began| now.saturating_duration_since(began));
+    pub(super) fn responded(&self, began: Option<Moment>, now: Moment) {
+        let time = began.map_or(Duration::ZERO, |began| now - began);
         self.upstream.counters.response.observe(time);
     }
 

@@ -139,7 +139,7 @@ impl Pool {
                 return Some(connection);
             }
         }
-        self.shared.take(self.address.as_ref())
+        self.shared.take(self.address.as_ref(), true)
     }
 
     /// Puts a connection back after a clean exchange; it may be reused until `until`. At most `most` are kept. A
@@ -236,7 +236,8 @@ impl Pool {
     /// A stream of a connection that is shared, which may be one that another request opens, or the right to open one.
     async fn stream_or_opening(&self) -> Result<Box<TargetConnection>, Opening<'_>> {
         loop {
-            if let Some(stream) = self.shared.take(self.address.as_ref()) {
+            // As with a new connection: a target that ends each of them must not get the request for ever.
+            if let Some(stream) = self.shared.take(self.address.as_ref(), false) {
                 return Ok(stream);
             }
             match self.shared.open() {

@@ -41,12 +41,17 @@ impl Drop for Opening<'_> {
 }
 
 impl SharedConnections {
-    /// Opens a stream on the fullest connection that has room.
-    pub(super) fn take(&self, address: Option<&TargetAddress>) -> Option<Box<TargetConnection>> {
+    /// Opens a stream on the fullest connection that has room. `reused` is whether a request that loses the connection may
+    /// be sent again.
+    pub(super) fn take(
+        &self,
+        address: Option<&TargetAddress>,
+        reused: bool,
+    ) -> Option<Box<TargetConnection>> {
         let list = self.list.borrow();
         let with_room = list.iter().filter(|member| member.connection.has_room());
         let fullest = with_room.max_by_key(|member| member.connection.streams())?;
-        target_connection(&fullest.connection, address?.clone(), true)
+        target_connection(&fullest.connection, address?.clone(), reused)
     }
 
     /// The right to open a connection, or the end of an opening that another request has begun.
