@@ -19,9 +19,13 @@ pub struct WorkerSpace;
 /// Deadlines of a connection that is shared.
 #[expect(dead_code, reason = "no connection is shared here")]
 pub struct Timeouts {
+    /// The time for a frame that has begun.
     pub header: Duration,
+    /// The time without a stream.
     pub idle: Duration,
+    /// The end of the peer's side ends every stream.
     pub ends_with_peer: bool,
+    /// The time for an answer to a PING.
     pub answer: Option<Duration>,
 }
 
@@ -35,22 +39,27 @@ impl SharedConnection {
         Err(io::ErrorKind::Unsupported.into())
     }
 
+    /// Streams that are open: there are none.
     pub fn streams(&self) -> usize {
         match *self {}
     }
 
+    /// Whether no more streams can be opened.
     pub fn is_closing(&self) -> bool {
         match *self {}
     }
 
+    /// Whether a stream can be opened now.
     pub fn has_room(&self) -> bool {
         match *self {}
     }
 
+    /// A stream for one request.
     pub fn stream(&self) -> Option<NoStream> {
         match *self {}
     }
 
+    /// Opens no more streams.
     pub fn shut_down(&self) {
         match *self {}
     }
