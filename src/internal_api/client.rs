@@ -1,7 +1,7 @@
 //! A client of the internal API, for `smolgate reload` and `smolgate healthcheck`.
 //!
 //! It blocks and needs the standard library alone: one connection, one request, one response. The server always
-//! sends `Content-Length` and always closes, and this client understands nothing else.
+//! sends `Content-Length`, unless there is no content, and always closes, and this client understands nothing else.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
@@ -23,33 +23,26 @@ pub fn get(
     path: &str,
     timeout: Duration,
 ) -> io::Result<(u16, String)> {
-    ask("GET", bind, token, path, timeout)
+    ask("GET", bind, token, path, "", timeout)
 }
 
-/// Sends a POST without a body and returns the status and body of the response.
+/// Sends a request with a method and a body, which is JSON if it is not empty, and returns the status and body of the
+/// response.
 ///
 /// # Errors
 /// As [`get`].
-pub fn post(
-    bind: &InternalBind,
-    token: Option<&Secret>,
-    path: &str,
-    timeout: Duration,
-) -> io::Result<(u16, String)> {
-    ask("POST", bind, token, path, timeout)
-}
-
-fn ask(
+pub fn ask(
     method: &str,
     bind: &InternalBind,
     token: Option<&Secret>,
     path: &str,
+    body: &str,
     timeout: Duration,
 ) -> io::Result<(u16, String)> {
     let deadline = Instant::now() + timeout;
     match bind {
         InternalBind::Unix(socket) => {
-            let request = request(method, "localhost", token, path);
+            let request = request(method, "localhost", token, path, body);
             exchange(UnixStream::connect(socket)?, &request, deadline)
         }
         InternalBind::Tcp(bind) => {
@@ -57,7 +50,7 @@ fn ask(
             for address in addresses(*bind) {
                 match TcpStream::connect_timeout(&address, left(deadline)?) {
                     Ok(stream) => {
-                        let request = request(method, &address.to_string(), token, path);
+                        let request = request(method, &address.to_string(), token, path, body);
                         return exchange(stream, &request, deadline);
                     }
                     Err(error) => result = Err(error),
@@ -83,10 +76,13 @@ fn addresses(bind: Bind) -> Vec<SocketAddr> {
     }
 }
 
-fn request(method: &str, host: &str, token: Option<&Secret>, path: &str) -> String {
+fn request(method: &str, host: &str, token: Option<&Secret>, path: &str, body: &str) -> String {
     let token = token.map(|token| format!("Authorization: Bearer {}\r\n", token.0)).unwrap_or_default();
+    let media = if body.is_empty() { "" } else { "Content-Type: application/json\r\n" };
+    let length = body.len();
     format!(
-        "{method} {path} HTTP/1.1\r\nHost: {host}\r\n{token}Content-Length: 0\r\nConnection: close\r\n\r\n"
+        "{method} {path} HTTP/1.1\r\nHost: {host}\r\n{token}{media}Content-Length: {length}\r\n\
+         Connection: close\r\n\r\n{body}"
     )
 }
 
@@ -147,6 +143,9 @@ fn parse(answer: &[u8]) -> Option<(u16, String)> {
     let body = &answer[end + 4..];
     let mut lines = head.split("\r\n");
     let status = lines.next()?.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()?;
+    if status == 204 {
+        return body.is_empty().then(|| (status, String::new()));
+    }
     let length = lines.find_map(|line| {
         let (name, value) = line.split_once(':')?;
         name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok()).flatten()

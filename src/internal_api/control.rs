@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::config::plan::Plan;
+use crate::config::plan::{Change, Conflict, Plan};
 use crate::metrics::{Counters, EndpointFigures};
 
 /// The future of a reload. Its result is one line with the changes and the duration, or the whole diagnostic.
@@ -13,6 +13,9 @@ pub type ReloadFuture<'a> = Pin<Box<dyn Future<Output = Result<String, String>> 
 
 /// The future of a question about certificates. The error says that there is no such name.
 pub type CertificateFuture<'a> = Pin<Box<dyn Future<Output = Result<CertificateTold, String>> + Send + 'a>>;
+
+/// The future of a change of the configuration.
+pub type ChangeFuture<'a> = Pin<Box<dyn Future<Output = Result<Changed, ChangeError>> + Send + 'a>>;
 
 /// The future of a question to the workers. It takes seconds at most.
 pub type Asking<'a> = Pin<Box<dyn Future<Output = Phase> + Send + 'a>>;
@@ -22,6 +25,10 @@ pub trait Control: Send + Sync + 'static {
     /// Reads the configuration again and applies it. With `restart`, new workers with new sockets serve it. A
     /// second call waits for the first. The future is never dropped before it ends.
     fn reload(&self, restart: bool) -> ReloadFuture<'_>;
+
+    /// Makes a change of the configuration, as a reload with that change. A second call waits for the first. The future
+    /// is never dropped before it ends.
+    fn change(&self, change: Change) -> ChangeFuture<'_>;
 
     /// The current plan.
     fn plan(&self) -> Arc<Plan>;
@@ -65,6 +72,32 @@ pub trait Control: Send + Sync + 'static {
 
     /// The current plan as YAML, without its secrets.
     fn view(&self) -> String;
+
+    /// The current plan as JSON, without its secrets.
+    fn view_as_json(&self) -> serde_json::Value;
+}
+
+/// A change that was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Changed {
+    /// Whether something is there that was not there.
+    pub is_made: bool,
+    /// The number of the configuration that has the change.
+    pub generation: u64,
+}
+
+/// A change that was not made. Nothing has changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChangeError {
+    /// The configuration would be invalid, or the change does not fit it.
+    Refused {
+        /// The reason, if it is not that the configuration would be invalid.
+        conflict: Option<Conflict>,
+        /// The whole diagnostic.
+        text: String,
+    },
+    /// The gate is stopping.
+    Stopping,
 }
 
 /// A name for which certificates are ordered.

@@ -1,15 +1,12 @@
 //! The table of paths, and the response of each.
 
-use http_types::{Method, Request, Response, StatusCode};
+use http_types::{Method, Request, Response};
 
 use crate::config::plan::Secret;
 use crate::internal_api::control::{CertificateQuestion, CertificateTold, Control};
 use crate::internal_api::head::Refusal;
-use crate::internal_api::{authorization, certificate_views, views};
-use crate::metrics::{ProcessStats, render_endpoints};
-
-const TEXT: &str = "text/plain; charset=utf-8";
-const JSON: &str = "application/json";
+use crate::internal_api::message::{Answer, JSON, METRICS, Received, metrics, now, text, typed};
+use crate::internal_api::{authorization, certificate_views, v1, views};
 
 /// The meaning of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,28 +70,14 @@ impl Endpoint {
     }
 }
 
-/// The answer to a request: a response, or work that has to be done first.
-#[derive(Debug)]
-pub(super) enum Answer {
-    Now(Box<Response>),
-    Reload { restart: bool },
-    Certificates(CertificateQuestion),
-}
-
 /// Finds the answer. The caller runs what takes long.
-///
-/// `path` is the path as it was sent. The path of `request` is rewritten by the library, without dot segments.
-pub(super) async fn answer(
-    request: &Request,
-    path: &str,
-    token: Option<&Secret>,
-    control: &dyn Control,
-) -> Answer {
+pub(super) async fn answer(received: &Received, token: Option<&Secret>, control: &dyn Control) -> Answer {
+    let Received { request, path, .. } = received;
     let endpoint = Endpoint::of(path);
     if endpoint.is_none_or(Endpoint::needs_token) {
         match token {
             Some(token) if authorization::has_token(request, token) => {}
-            Some(_) => return now(unauthorized()),
+            Some(_) => return now(v1::unauthorized(path).unwrap_or_else(unauthorized)),
             // A page of another site cannot know the token. Without a token, the name that the page used gives it
             // away.
             None if authorization::is_dns_rebinding(request) => {
@@ -103,6 +86,9 @@ pub(super) async fn answer(
             }
             None => {}
         }
+    }
+    if let Some(answer) = v1::answer(received, token.is_some(), control).await {
+        return answer;
     }
     let Some(endpoint) = endpoint else {
         return now(text(404, &format!("nothing at {path}; there is\n{}", index())));
@@ -116,11 +102,7 @@ pub(super) async fn answer(
     now(match endpoint {
         Endpoint::Reload => return reload(request),
         Endpoint::Index => text(200, &format!("smolgate {}\n{}", env!("CARGO_PKG_VERSION"), index())),
-        Endpoint::Metrics => {
-            let mut page = control.counters().render(ProcessStats::read().as_ref());
-            page.push_str(&render_endpoints(&control.endpoints()));
-            typed(200, "text/plain; version=0.0.4; charset=utf-8", page)
-        }
+        Endpoint::Metrics => typed(200, METRICS, metrics(control)),
         Endpoint::Live => text(200, "ok"),
         Endpoint::Ready => {
             let phase = control.phase().await;
@@ -142,10 +124,6 @@ pub(super) async fn answer(
         Endpoint::Undrain => drain(request, control, false),
         Endpoint::Config => typed(200, "application/yaml; charset=utf-8", control.view()),
     })
-}
-
-fn now(response: Response) -> Answer {
-    Answer::Now(Box::new(response))
 }
 
 fn reload(request: &Request) -> Answer {
@@ -262,27 +240,6 @@ fn unauthorized() -> Response {
 }
 
 fn index() -> String {
-    TABLE.iter().map(|(path, _, about)| format!("{path:<15}{about}\n")).collect()
-}
-
-/// A text response. A missing line end is added.
-fn text(status: u16, body: &str) -> Response {
-    let end = if body.ends_with('\n') { "" } else { "\n" };
-    typed(status, TEXT, format!("{body}{end}"))
-}
-
-fn typed(status: u16, mime: &str, body: String) -> Response {
-    let status = StatusCode::try_from(status).unwrap_or(StatusCode::InternalServerError);
-    let mut response = Response::new(status);
-    response.set_body(body);
-    for (name, value) in [
-        ("Content-Type", mime),
-        ("Cache-Control", "no-store"),
-        ("X-Content-Type-Options", "nosniff"),
-        // A connection has one request, so every limit on a request is a limit on a connection too.
-        ("Connection", "close"),
-    ] {
-        response.insert_header(name, value);
-    }
-    response
+    let rows = TABLE.iter().map(|(path, _, about)| (*path, *about)).chain(v1::ROWS.iter().copied());
+    rows.map(|(path, about)| format!("{path:<15}{about}\n")).collect()
 }

@@ -14,6 +14,7 @@
 //! The number of series is bounded whatever peers send: see [`SERIES_MAX`] and [`RULE_SERIES_MAX`].
 
 mod exposition;
+mod figures;
 mod upstream;
 mod page;
 mod process;
@@ -31,7 +32,8 @@ mod counter;
 mod orders;
 
 pub use counter::{Counter, Histogram, WaitCounters, WaitEnd};
-pub use orders::{NameState, OrderResult};
+pub use figures::ResponseTimes;
+pub use orders::{NameState, OrderResult, StoreOperation};
 pub use process::ProcessStats;
 pub use registry::{Counters, SERIES_MAX, WorkerCounters};
 pub use rule::{RULE_SERIES_MAX, RuleCounters};

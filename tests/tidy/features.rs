@@ -41,6 +41,25 @@ const FEATURES: &[Feature] = &[
         words: &["flate2"],
     },
     Feature {
+        name: "control",
+        room: &[
+            "src/config/overlay/",
+            "src/internal_api/v1/",
+            "src/cli/words/control.rs",
+            "src/cli/words/no_control.rs",
+            "src/cli/remote/control.rs",
+            "src/cli/remote/no_control.rs",
+        ],
+        seam: &[
+            "src/config/mod.rs",
+            "src/internal_api/mod.rs",
+            "src/cli/words/mod.rs",
+            "src/cli/remote/mod.rs",
+        ],
+        // The key is known without the feature too.
+        words: &[],
+    },
+    Feature {
         name: "demo",
         room: &["src/demo/", "src/cli/demo.rs", "src/cli/no_demo.rs"],
         seam: &["src/lib.rs", "src/cli/mod.rs", "src/cli/arguments.rs", "src/cli/configuration.rs"],
@@ -184,7 +203,7 @@ mod tests {
 
     #[test]
     fn a_feature_without_comment_default_or_row_is_found() {
-        let good = "[features]\n# All.\ndefault = [\"acme\", \"auth\", \"compose\", \"compress\", \"demo\", \"dialects\", \"files\", \"http2\", \"jwt\", \"regex\", \"s3\"]\n# Orders.\nacme = []\n# Users.\nauth = []\n# Labels.\ncompose = []\n# Gzip.\ncompress = []\n# Try.\ndemo = []\n# Others.\ndialects = []\n# Files.\nfiles = []\n# Streams.\nhttp2 = []\n# Tokens.\njwt = []\n# Match.\nregex = []\n# Keep.\ns3 = []\n\n[x]\n";
+        let good = "[features]\n# All.\ndefault = [\"acme\", \"auth\", \"compose\", \"compress\", \"control\", \"demo\", \"dialects\", \"files\", \"http2\", \"jwt\", \"regex\", \"s3\"]\n# Orders.\nacme = []\n# Users.\nauth = []\n# Labels.\ncompose = []\n# Gzip.\ncompress = []\n# Change.\ncontrol = []\n# Try.\ndemo = []\n# Others.\ndialects = []\n# Files.\nfiles = []\n# Streams.\nhttp2 = []\n# Tokens.\njwt = []\n# Match.\nregex = []\n# Keep.\ns3 = []\n\n[x]\n";
         assert_eq!(declared(good), [""; 0]);
         assert_eq!(declared(&good.replace("# Try.\n", "")).len(), 1);
         assert_eq!(declared(&good.replace(", \"regex\"", "")).len(), 1);

@@ -5,7 +5,8 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::cli::arguments::{Call, Reload};
+use crate::cli::arguments::Reload;
+use crate::cli::words::Call;
 use crate::cli::{configuration, output};
 use crate::config::plan::{Bind, InternalApi, InternalBind, Secret};
 use crate::internal_api::{Phase, client};
@@ -62,8 +63,18 @@ fn ready(call: &Call, unreachable: u8) -> Result<(Found, Phase), ExitCode> {
 
 /// Sends a POST, as [`ask`] sends a GET.
 pub(super) fn order(call: &Call, path: &str, timeout: Duration) -> Result<(u16, String), ExitCode> {
+    change(call, ("POST", path, ""), timeout)
+}
+
+/// Sends a request with a method and a body, as [`ask`] sends a GET.
+pub(super) fn change(
+    call: &Call,
+    (method, path, body): (&str, &str, &str),
+    timeout: Duration,
+) -> Result<(u16, String), ExitCode> {
     let (api, _) = ready(call, output::UNABLE)?;
-    api.send(client::post, api.token.as_ref(), path, timeout, output::UNABLE)
+    let answer = client::ask(method, &api.bind, api.token.as_ref(), path, body, timeout);
+    answer.map_err(|error| api.unreachable(output::UNABLE, &error))
 }
 
 /// Returns status and body of the response. On an error, prints it and returns the exit code.
@@ -102,11 +113,13 @@ impl Found {
         timeout: Duration,
         unreachable: u8,
     ) -> Result<(u16, String), ExitCode> {
-        method(&self.bind, token, path, timeout).map_err(|error| {
-            let absent = matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound);
-            let hint = if absent { ABSENT } else { "" };
-            self.failure(unreachable, &format!("does not answer: {error}{hint}"))
-        })
+        method(&self.bind, token, path, timeout).map_err(|error| self.unreachable(unreachable, &error))
+    }
+
+    fn unreachable(&self, code: u8, error: &io::Error) -> ExitCode {
+        let absent = matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound);
+        let hint = if absent { ABSENT } else { "" };
+        self.failure(code, &format!("does not answer: {error}{hint}"))
     }
 
     /// Prints what is wrong with the server at this address, and why the address may be another one.
@@ -127,7 +140,7 @@ impl Found {
 fn find(call: &Call) -> Result<Found, ExitCode> {
     let given = call.token.as_ref().map(|token| Secret(token.as_str().into()));
     let Some(text) = &call.address else {
-        let (InternalApi { bind, token }, doubt) = configuration::internal_api(&call.files);
+        let (InternalApi { bind, token, .. }, doubt) = configuration::internal_api(&call.files);
         return Ok(Found { bind, token: given.or(token), doubt });
     };
     let wrong = |why| output::failure(output::USAGE, &format!("`{text}` is not an address: {why}"));
