@@ -17,7 +17,6 @@ pub const SERVES_HTTP2: bool = false;
 pub struct WorkerSpace;
 
 /// Deadlines of a connection that is shared.
-#[expect(dead_code, reason = "no connection is shared here")]
 pub struct Timeouts {
     /// The time for a frame that has begun.
     pub header: Duration,
