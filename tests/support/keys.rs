@@ -258,6 +258,7 @@ const UPSTREAM: &[Row] = &[
     ),
     ("retry_statuses", "targets: https://h", "targets: https://h, retry_statuses: [502, 503]"),
     ("tcp_keepalive", "targets: https://h", "targets: https://h, tcp_keepalive: 7s"),
+    ("http2", "targets: https://h", "targets: https://h, http2: true"),
 ];
 
 const TARGET: &[Row] = &[

@@ -52,7 +52,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("store", &["net", "tls", "log", "metrics", "config::plan", "http", "files"]),
     ("net", &["http1", "http"]),
     ("watch", &["config", "files"]),
-    ("health", &["upstream", "tls", "http1", "config::plan", "http"]),
+    ("health", &["upstream", "tls", "http1", "http2", "config::plan", "http"]),
     (
         "proxy",
         &[

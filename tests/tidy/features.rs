@@ -89,8 +89,15 @@ const FEATURES: &[Feature] = &[
     },
     Feature {
         name: "http2",
-        room: &["src/http2/", "src/mux/", "src/proxy/http2/", "src/proxy/no_http2.rs"],
-        seam: &["src/lib.rs", "src/proxy/mod.rs"],
+        room: &[
+            "src/http2/",
+            "src/mux/",
+            "src/proxy/http2/",
+            "src/proxy/no_http2.rs",
+            "src/health/http2.rs",
+            "src/health/no_http2.rs",
+        ],
+        seam: &["src/lib.rs", "src/proxy/mod.rs", "src/health/mod.rs", "src/config/values/target.rs"],
         // The key is known without the feature too. The table of arrows says which module may use the room.
         words: &[],
     },

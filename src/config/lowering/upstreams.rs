@@ -8,7 +8,7 @@ use super::upstream_policy;
 use crate::config::decode::Text;
 use crate::config::diagnostics::{Report, Span, Spanned, did_you_mean};
 use crate::config::plan::{
-    Scheme, Target, Upstream, UpstreamId, UpstreamPolicy, UpstreamSettings, UpstreamTls,
+    Scheme, Target, Upstream, UpstreamId, UpstreamPolicy, UpstreamSettings, UpstreamTls, UpstreamWritten,
 };
 use crate::config::source::{Inline, UpstreamSource, UpstreamUse};
 use crate::config::values::target::TargetText;
@@ -56,6 +56,7 @@ impl Upstreams {
         };
         for source in sources {
             check_tls(source.tls.as_ref(), &source.targets, report);
+            check_http2(&source.settings, source.name.span, &source.targets, report);
             let (name, span) = (source.name.value.clone(), source.name.span);
             if let Some(first) = upstreams.by_name.get(&name) {
                 let first = report.place(upstreams.entries[first.0].span);
@@ -132,6 +133,7 @@ impl Upstreams {
         let Inline { span, targets, tls, settings, policy } = inline;
         check_schemes(&targets, speaks, report);
         check_tls(tls.as_ref(), &targets, report);
+        check_http2(&settings, span, &targets, report);
         let key = InPlace {
             targets: targets.iter().map(|target| target.value.with(speaks.scheme())).collect(),
             tls: tls.as_ref().map(|tls| tls.value.clone()).unwrap_or_default(),
@@ -234,7 +236,7 @@ fn check_schemes(targets: &[Spanned<TargetText>], speaks: TargetProtocol, report
                     "write `http://`, or use a TCP listener",
                 );
             }
-            (TargetProtocol::Tcp, Some(Scheme::Http | Scheme::Https)) => {
+            (TargetProtocol::Tcp, Some(scheme)) if scheme.is_http() => {
                 report.error_hint(
                     target.span,
                     "bytes are passed on here, not requests",
@@ -261,12 +263,24 @@ fn check_twice(targets: &[Spanned<TargetText>], report: &mut Report) {
     }
 }
 
+/// Refuses an offer of HTTP/2 that no handshake can make.
+fn check_http2(settings: &UpstreamWritten, span: Span, targets: &[Spanned<TargetText>], report: &mut Report) {
+    let can_offer = targets.iter().any(|target| target.value.scheme == Some(Scheme::Https));
+    if settings.http2 == Some(true) && !can_offer && !targets.is_empty() {
+        report.error_hint(
+            span,
+            "`http2` means nothing here: no target is `https://`",
+            "write `h2c://` for HTTP/2 without TLS, `https://` to offer it, or leave it out",
+        );
+    }
+}
+
 fn check_tls(tls: Option<&Spanned<UpstreamTls>>, targets: &[Spanned<TargetText>], report: &mut Report) {
-    let spoken = targets.iter().any(|target| target.value.scheme == Some(Scheme::Https));
+    let spoken = targets.iter().any(|target| target.value.scheme.is_some_and(Scheme::is_encrypted));
     if let (Some(tls), false, false) = (tls, spoken, targets.is_empty()) {
         report.error_hint(
             tls.span,
-            "`tls` means nothing here: no target is `https://`",
+            "`tls` means nothing here: no target is `https://` or `h2://`",
             "write `https://`, or leave it out",
         );
     }

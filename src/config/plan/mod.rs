@@ -65,8 +65,8 @@ pub use top_level::{
     Plan,
 };
 pub use upstream::{
-    Balance, Eject, HashKey, Health, HealthRequest, Queue, Scheme, Sticky, Target, TargetAddress, TargetHost,
-    Upstream, UpstreamId, UpstreamPolicy, UpstreamSettings, UpstreamTls,
+    Balance, Eject, HashKey, Health, HealthRequest, HttpVersions, Queue, Scheme, Sticky, Target,
+    TargetAddress, TargetHost, Upstream, UpstreamId, UpstreamPolicy, UpstreamSettings, UpstreamTls,
 };
 
 pub(crate) use headers::HeadersWritten;

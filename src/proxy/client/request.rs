@@ -33,6 +33,8 @@ pub(in crate::proxy) enum Media {
     Text,
     Json,
     Html,
+    /// None: the client is one of gRPC, which reads a status in fields.
+    Grpc,
 }
 
 impl Media {
@@ -42,7 +44,21 @@ impl Media {
 
     /// The media type that the client prefers. Most clients that are no browsers send no `Accept`, or `*/*`.
     fn of(head: &RequestHead<'_>) -> Self {
-        head.fields.get(Name::Accept).map_or(Self::Text, Self::preferred)
+        match head.fields.get(Name::Accept) {
+            Some(accept) => Self::preferred(accept),
+            None => Self::without_accept(head),
+        }
+    }
+
+    /// The media type of a client that names none. Those of gRPC are such clients.
+    #[cold]
+    fn without_accept(head: &RequestHead<'_>) -> Self {
+        let rest = || head.fields.get(Name::ContentType)?.strip_prefix(b"application/grpc");
+        match rest() {
+            // `application/grpc-web` is another protocol, for HTTP/1.1 too.
+            Some([] | [b'+' | b';', ..]) if head.version == Version::Http2 => Self::Grpc,
+            _ => Self::Text,
+        }
     }
 
     pub(super) fn preferred(accept: &[u8]) -> Self {

@@ -36,7 +36,7 @@ pub(in crate::config::dialects::compose) enum With {
 
 /// Every label: its name, its meaning, and the routes that it goes with. A new key of rules becomes a label by a
 /// row. The first name of a key is the one that messages list.
-pub(super) const KEYS: [(&str, Key, With); 97] = [
+pub(super) const KEYS: [(&str, Key, With); 98] = [
     ("host", Key::Host, With::Any),
     ("port", Key::Port, With::Any),
     ("port.http", Key::PortHttp, With::Connections),
@@ -109,6 +109,7 @@ pub(super) const KEYS: [(&str, Key, With); 97] = [
     ("upstream.idle_timeout", Key::Upstream("idle_timeout"), With::Any),
     ("upstream.max_idle", Key::Upstream("max_idle"), With::Any),
     ("upstream.tcp_keepalive", Key::Upstream("tcp_keepalive"), With::Any),
+    ("upstream.http2", Key::Upstream("http2"), With::Requests),
     ("upstream.retry_statuses", Key::Upstream("retry_statuses"), With::Requests),
     ("upstream.hold_max", Key::Upstream("hold_max"), With::Any),
     ("upstream.slow_start", Key::Upstream("slow_start"), With::Any),
