@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use smolgate::cli::{self, Verb};
+use smolgate::cli::{self, StoreAction, Verb};
 
 fn main() -> ExitCode {
     match cli::parse() {
@@ -22,6 +22,7 @@ fn main() -> ExitCode {
         Verb::Demo(verb) => verb.run(),
         Verb::Hash => cli::hash(),
         Verb::Serve(verb) => verb.run(),
+        Verb::Store { what: StoreAction::Key } => cli::store_key(),
         Verb::Version => cli::version(),
         Verb::Completion { shell } => cli::completion(shell),
     }

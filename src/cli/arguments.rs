@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use super::demo::DemoVerb;
@@ -87,6 +87,11 @@ pub enum Verb {
     /// The verb of the feature `files`.
     #[command(flatten)]
     Serve(ServeVerb),
+    /// Print a new key for `store`, which seals what gates share
+    Store {
+        /// The thing to print
+        what: StoreAction,
+    },
     /// Print the version
     Version,
     /// Print a completion script
@@ -94,6 +99,13 @@ pub enum Verb {
         /// The shell it is for
         shell: Shell,
     },
+}
+
+/// The words behind `store`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum StoreAction {
+    /// A new key that seals values.
+    Key,
 }
 
 /// The arguments of `adapt`.
@@ -245,6 +257,7 @@ impl Verb {
             Verb::Demo(_)
             | Verb::Hash
             | Verb::Serve(_)
+            | Verb::Store { .. }
             | Verb::Version
             | Verb::Schema { .. }
             | Verb::Completion { .. } => None,

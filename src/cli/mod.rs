@@ -34,12 +34,12 @@ mod logging;
 mod disk;
 mod output;
 
-pub use arguments::{Adaptation, Certs, Drain, Question, Reload, Running, Verb, parse};
+pub use arguments::{Adaptation, Certs, Drain, Question, Reload, Running, StoreAction, Verb, parse};
 pub use demo::DemoVerb;
 pub use disk::DiskInputs;
 pub use files::{Files, NamedFiles};
 pub use logging::Logging;
-pub use offline::{adapt, check, completion, explain, hash, routes, schema, version};
+pub use offline::{adapt, check, completion, explain, hash, routes, schema, store_key, version};
 pub use remote::{certs, control, drain, healthcheck, ready, reload, upstreams};
 pub use serve::ServeVerb;
 pub use service::run;

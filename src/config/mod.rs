@@ -27,6 +27,7 @@ mod yaml_writer;
 mod overlay;
 
 mod checks;
+mod policy_checks;
 mod lowering;
 
 mod dialects;

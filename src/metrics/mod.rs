@@ -33,7 +33,7 @@ mod orders;
 
 pub use counter::{Counter, Histogram, WaitCounters, WaitEnd};
 pub use figures::ResponseTimes;
-pub use orders::{NameState, OrderResult};
+pub use orders::{NameState, OrderResult, StoreOperation};
 pub use process::ProcessStats;
 pub use registry::{Counters, SERIES_MAX, WorkerCounters};
 pub use rule::{RULE_SERIES_MAX, RuleCounters};

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::counter::Counter;
-use super::orders::{NameState, OrderResult};
+use super::orders::{NameState, OrderResult, StoreOperation};
 use super::series::{
     CertificateExpiry, EndpointCounters, ListenerCounters, OTHER, SeriesKey, UpstreamCounters,
 };
@@ -45,6 +45,12 @@ pub struct Counters {
     pub(super) orders: [AtomicU64; OrderResult::ALL.len()],
     /// The names for which certificates are ordered, by [`NameState`].
     pub(super) ordered_names: [AtomicU64; NameState::ALL.len()],
+    /// The next attempt for each name that has one, in seconds since 1970.
+    pub(super) next_attempts: Mutex<Vec<(Arc<str>, u64)>>,
+    /// By [`StoreOperation`].
+    pub(super) store_errors: [AtomicU64; StoreOperation::ALL.len()],
+    /// Whether this gate orders.
+    pub(super) orders_here: AtomicBool,
 }
 
 impl Counters {
@@ -68,6 +74,9 @@ impl Counters {
             certificates_outdated: AtomicU64::new(0),
             orders: Default::default(),
             ordered_names: Default::default(),
+            next_attempts: Mutex::default(),
+            store_errors: Default::default(),
+            orders_here: AtomicBool::new(false),
         })
     }
 
@@ -114,13 +123,27 @@ impl Counters {
         self.orders[result as usize].fetch_add(1, Relaxed);
     }
 
-    /// Sets the number of names in each state.
-    pub fn set_ordered_names(&self, states: impl Iterator<Item = NameState>) {
-        let mut counts = [0; NameState::ALL.len()];
-        states.for_each(|state| counts[state as usize] += 1);
+    /// Sets the names for which certificates are ordered: each with its state and its next attempt, in seconds since 1970.
+    pub fn set_ordered_names<'n>(&self, names: impl Iterator<Item = (&'n Arc<str>, NameState, Option<u64>)>) {
+        let (mut counts, mut next_attempts) = ([0; NameState::ALL.len()], Vec::new());
+        for (name, state, next) in names {
+            counts[state as usize] += 1;
+            next_attempts.extend(next.map(|next| (name.clone(), next)));
+        }
         for (name, count) in self.ordered_names.iter().zip(counts) {
             name.store(count, Relaxed);
         }
+        *lock(&self.next_attempts) = next_attempts;
+    }
+
+    /// Counts an error of the place in which certificates are kept.
+    pub fn store_error(&self, operation: StoreOperation) {
+        self.store_errors[operation as usize].fetch_add(1, Relaxed);
+    }
+
+    /// Sets whether this gate has the right to order.
+    pub fn set_orders_here(&self, is_held: bool) {
+        self.orders_here.store(is_held, Relaxed);
     }
 
     /// The counter of access log lines that were dropped because the writer was too slow or failed.

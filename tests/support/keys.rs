@@ -399,7 +399,7 @@ pub const MAPPINGS: &[Mapping] = &[
         rows: &[RULE, policy_keys::OF_RULES, HEADERS],
     },
     of_rule!("`headers`", "headers: { @ }", BOTH_MESSAGES),
-    of_rule!("changes of fields", "headers: { request: { @ } }", CHANGES),
+    of_rule!("a change of fields", "headers: { request: { @ } }", CHANGES),
     of_rule!("`hsts`", "hsts: { @ }", HSTS),
     Mapping {
         what: "a set of policies",

@@ -49,7 +49,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ),
     ("internal_api", &["log", "metrics", "config::plan", "http", "reason", "files"]),
     ("acme", &["store", "net", "tls", "log", "metrics", "config::plan", "http"]),
-    ("store", &["net", "tls", "log", "config::plan", "http", "files"]),
+    ("store", &["net", "tls", "log", "metrics", "config::plan", "http", "files"]),
     ("net", &["http1", "http"]),
     ("watch", &["config", "files"]),
     ("health", &["upstream", "tls", "http1", "config::plan", "http"]),

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::names::Names;
+use super::names::{Names, made_name};
 use super::upstream_policy;
 use crate::config::decode::Text;
 use crate::config::diagnostics::{Report, Span, Spanned, did_you_mean};
@@ -67,8 +67,12 @@ impl Upstreams {
                 continue;
             }
             upstreams.names.take(name.clone());
+            let written_in_place = written_in_place(&source);
             let id = upstreams.add(Entry { source, span, used: None });
             upstreams.by_name.insert(name, id);
+            if let Some(key) = written_in_place {
+                upstreams.in_place.insert(key, id);
+            }
         }
         upstreams
     }
@@ -134,8 +138,9 @@ impl Upstreams {
             settings: UpstreamSettings::default().with(&settings),
             policy: upstream_policy::lower(policy.clone()),
         };
-        if let Some(id) = self.in_place.get(&key) {
-            return Some(*id);
+        if let Some(id) = self.in_place.get(&key).copied() {
+            self.entries[id.0].used.get_or_insert(speaks);
+            return Some(id);
         }
         let name = self.names.take_free(key.targets.first()?.to_string());
         let name = Spanned { value: name, span };
@@ -171,6 +176,11 @@ impl Upstreams {
             let speaks = used.unwrap_or(TargetProtocol::Http);
             check_twice(&source.targets, report);
             source.policy.check_ports(&source.targets, report);
+            if source.targets.len() > 1 && source.policy.keeps_those_that_fail() {
+                let message =
+                    "an endpoint that is down keeps its share: `eject` is off, and there is no `health`";
+                report.warning(Some(span), message, "leave `eject` out, or add `health`");
+            }
             if used.is_some() {
                 source.policy.check(speaks == TargetProtocol::Tcp, report);
             }
@@ -196,6 +206,22 @@ impl TargetProtocol {
             TargetProtocol::Tcp => Scheme::Tcp,
         }
     }
+}
+
+/// The key of a named upstream that was written in place before `adapt` gave it its name. The URL of a server that is
+/// asked about requests stands in its rule then, too, and is this upstream.
+fn written_in_place(source: &UpstreamSource) -> Option<InPlace> {
+    let targets: Option<Vec<Target>> =
+        source.targets.iter().map(|target| Some(target.value.with(target.value.scheme?))).collect();
+    let targets = targets?;
+    let made = made_name(targets.first()?.to_string());
+    let number = source.name.value.strip_prefix(made.as_str())?;
+    (number.is_empty() || number.starts_with('#')).then(|| InPlace {
+        targets,
+        tls: source.tls.as_ref().map(|tls| tls.value.clone()).unwrap_or_default(),
+        settings: UpstreamSettings::default().with(&source.settings),
+        policy: upstream_policy::lower(source.policy.clone()),
+    })
 }
 
 fn check_schemes(targets: &[Spanned<TargetText>], speaks: TargetProtocol, report: &mut Report) {

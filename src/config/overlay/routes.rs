@@ -1,5 +1,7 @@
 //! Routes that come, and routes that go.
 
+use std::sync::Arc;
+
 use super::entry::{Outcome, entry};
 use super::text::Literal;
 use crate::config::decode::{Decoder, MappingReader, Text};
@@ -26,12 +28,12 @@ pub(super) fn add(node: Node, source: &mut Source, report: &mut Report) -> Outco
         let message = format!("the listener `{name}` has a route `{}` already", entry.name.value);
         return Outcome::Needless(Conflict::Taken, place, message);
     }
-    let policies = match policies(&route, http) {
+    let (policies, excluded) = match policies(&route, http) {
         Ok(policies) => policies,
         Err(unfit) => return unfit,
     };
-    let upstream = route.upstream.clone();
-    let rules: Vec<RuleSource> = locci::of_route(route, policies).collect();
+    let rules = locci::of_route(&route, &policies, &excluded);
+    let upstream = route.upstream;
     let rank = rules.first().and_then(|rule| rule.rank);
     let is_lower = |rule: &RuleSource| rule.rank.is_some_and(|other| Some(other) < rank);
     let at = http.rules.iter().position(is_lower).unwrap_or(http.rules.len());
@@ -45,19 +47,20 @@ pub(super) fn add(node: Node, source: &mut Source, report: &mut Report) -> Outco
     Outcome::Applied(true)
 }
 
-/// The policies that a route names, from those of its listener.
-fn policies(route: &Route, http: &HttpSource) -> Result<PoliciesWritten, Outcome> {
-    let mut all = PoliciesWritten::default();
+/// The policies that a route names, from those of its listener, and the paths that need no token.
+fn policies(route: &Route, http: &HttpSource) -> Result<(PoliciesWritten, Vec<Arc<str>>), Outcome> {
+    let (mut all, mut excluded) = (PoliciesWritten::default(), Vec::new());
     for kind in &route.middlewares {
         let name = kind.value.name();
-        let Some((_, policies)) = http.middlewares.iter().find(|(known, _)| *known == name) else {
+        let Some(named) = http.middlewares.iter().find(|known| known.name == name) else {
             let message = format!("this listener has no middleware `{name}` for a route of the API");
             let hint = "write it under `middlewares` of `api_gateway`, and `authentication` at a route too";
             return Err(Outcome::Unfit(kind.span, message, hint));
         };
-        all = all.over(policies);
+        all = all.over(&named.policies);
+        excluded.extend(named.excluded.iter().cloned());
     }
-    Ok(all)
+    Ok((all, excluded))
 }
 
 /// Removes a route of the files.
@@ -81,9 +84,11 @@ pub(super) fn remove(node: Node, source: &mut Source, report: &mut Report) -> Ou
         }
         [listener] => {
             if let ProtocolSource::Http(http) = &mut listener.protocol {
-                let refusal = locci::refusal_of(&name);
-                let is_refusal = |rule: &RuleSource| rule.rank.is_some() && is_named(rule, &refusal);
-                http.rules.retain(|rule| !is_named(rule, &name) && !is_refusal(rule));
+                let is_part = |rule: &RuleSource| {
+                    rule.rank.is_some()
+                        && rule.name.as_ref().is_some_and(|own| locci::is_of_route(&own.value, &name))
+                };
+                http.rules.retain(|rule| !is_named(rule, &name) && !is_part(rule));
             }
             Outcome::Applied(false)
         }

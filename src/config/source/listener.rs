@@ -38,6 +38,15 @@ pub(crate) enum ProtocolSource {
     Tcp(Box<TcpSource>),
 }
 
+/// Policies that routes of the control API may name.
+#[allow(dead_code, reason = "the overlay alone reads them")]
+pub(crate) struct NamedPolicies {
+    pub(crate) name: &'static str,
+    pub(crate) policies: PoliciesWritten,
+    /// The paths that need no token.
+    pub(crate) excluded: Vec<Arc<str>>,
+}
+
 /// The keys of an HTTP listener.
 #[derive(Default)]
 pub(crate) struct HttpSource {
@@ -56,7 +65,7 @@ pub(crate) struct HttpSource {
     pub(crate) policy: Vec<Spanned<Arc<str>>>,
     /// Policies that rules of the control API may name.
     #[allow(dead_code, reason = "the overlay alone reads it")]
-    pub(crate) middlewares: Vec<(&'static str, PoliciesWritten)>,
+    pub(crate) middlewares: Vec<NamedPolicies>,
 }
 
 /// The keys of a TCP listener.

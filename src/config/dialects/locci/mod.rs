@@ -22,7 +22,7 @@ use super::plain;
 #[cfg(feature = "control")]
 pub(in crate::config) use gateway::{Route, route};
 #[cfg(feature = "control")]
-pub(in crate::config) use rules::{of_route, refusal_of};
+pub(in crate::config) use rules::{is_of_route, of_route};
 #[cfg(feature = "control")]
 pub(in crate::config) use upstreams::group;
 

@@ -2,6 +2,7 @@
 
 use crate::config::diagnostics::{Span, Spanned, did_you_mean, quoted};
 use crate::config::dialects::compose::project::{LabelError, pairs};
+use crate::config::plan::Policies;
 use crate::config::syntax::{Node, Value};
 
 /// Prefixes of labels, before the first dot. If two labels set the same key, the first prefix counts.
@@ -135,6 +136,9 @@ pub(super) const KEYS: [(&str, Key, With); 97] = [
     ("pass_host", Key::Rule("pass_host"), With::Requests),
 ];
 
+/// The hint for keys of policies that are no labels.
+const IN_A_SET: &str = "a set of policies in a native file may have it, and `smolgate.policy` names the set";
+
 impl Key {
     /// The key of a rule that forwards requests, or that passes connections on. A dot leads into a mapping.
     pub(in crate::config::dialects::compose) fn of_rule(self, passes: bool) -> Option<String> {
@@ -228,6 +232,17 @@ impl Labels {
             labels.faults.extend(plain.faults.iter().cloned());
         }
         labels
+    }
+
+    /// The hint for labels whose route is probably none, because its name is the beginning of a key: `upstream` of
+    /// `smolgate.upstream.hold`.
+    pub(in crate::config::dialects::compose) fn no_route(&self) -> Option<String> {
+        let (route, first) = (self.route.as_deref()?, self.labels.first()?);
+        let is_beginning = |word: &str| word.split_once('.').is_some_and(|(start, _)| start == route);
+        if matches!(first.key, Key::Upstream(_)) && KEYS.iter().any(|(word, ..)| is_beginning(word)) {
+            return Some(format!("write `smolgate.{}`; `{route}` would be the name of a route", first.word));
+        }
+        Policies::KEYS.contains(&route).then(|| IN_A_SET.to_owned())
     }
 
     /// The names and values that all services with this route have, if the service shares it with others.
@@ -339,6 +354,7 @@ fn unknown(name: &Spanned<String>, rest: &str) -> LabelError {
     let hint = match did_you_mean(last, KEYS.iter().map(|(word, ..)| *word)) {
         Some(known) if known == last => "the name of a route has letters, digits, `-` and `_`".into(),
         Some(known) => format!("did you mean `{}{known}`?", &name.value[..name.value.len() - last.len()]),
+        None if Policies::KEYS.iter().any(|key| rest.split('.').next() == Some(key)) => IN_A_SET.into(),
         None => {
             let is_first = |(index, (_, key, _)): &(usize, &(&str, Key, With))| {
                 !KEYS[..*index].iter().any(|(_, before, _)| before == key)
