@@ -27,7 +27,6 @@ mod yaml_writer;
 mod overlay;
 
 mod checks;
-mod policy_checks;
 mod lowering;
 
 mod dialects;

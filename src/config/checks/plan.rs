@@ -4,13 +4,13 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
-use super::decode::SAMPLE;
-use super::diagnostics::Report;
-use super::lowering::{ListenerSpans, Lowered};
-use super::plan::{
+use super::policies::{passwords_in_the_clear, speeds_of_places, without_page, without_users};
+use crate::config::decode::SAMPLE;
+use crate::config::diagnostics::Report;
+use crate::config::lowering::{ListenerSpans, Lowered};
+use crate::config::plan::{
     Auth, Bind, HostPattern, InternalBind, Listener, Matcher, Plan, Protocol, Rule, Target, TargetHost,
 };
-use super::policy_checks::{passwords_in_the_clear, speeds_of_places, without_page, without_users};
 
 /// Checks the whole plan.
 pub(crate) fn check(lowered: &Lowered, report: &mut Report) {

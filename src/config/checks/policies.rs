@@ -3,9 +3,9 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::diagnostics::Report;
-use super::lowering::{ListenerSpans, Lowered};
-use super::plan::{Action, Auth, Bind, Listener, Protocol, RateKey, Rule, SpeedGroup};
+use crate::config::diagnostics::Report;
+use crate::config::lowering::{ListenerSpans, Lowered};
+use crate::config::plan::{Action, Auth, Bind, Listener, Protocol, RateKey, Rule, SpeedGroup};
 
 /// Warns about limits on users of rules that know none.
 pub(super) fn without_users(rules: &[Rule], spans: &ListenerSpans, report: &mut Report) {
