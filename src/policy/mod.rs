@@ -39,4 +39,4 @@ pub use listener::ListenerPolicies;
 pub use mirror::Mirroring;
 pub use request::PolicyRequest;
 pub use rule::RulePolicies;
-pub use state::PolicyState;
+pub use state::{PolicyState, Watched};

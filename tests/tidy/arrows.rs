@@ -83,7 +83,7 @@ const ARROWS: &[(&str, &[&str])] = &[
             "reason", "files",
         ],
     ),
-    ("policy", &["config::plan", "jwt", "http", "reason", "auth"]),
+    ("policy", &["encoding", "config::plan", "jwt", "http", "reason", "auth"]),
     ("file_server", &["config::plan", "http"]),
     ("encoding", &["config::plan", "http"]),
     ("upstream", &["mux", "tls", "worker", "log", "metrics", "config::plan", "reason"]),

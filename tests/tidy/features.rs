@@ -13,6 +13,9 @@ struct Feature {
     words: &'static [&'static str],
 }
 
+/// Features that are not on by default. The comment above each in `Cargo.toml` says why.
+const NOT_DEFAULT: &[&str] = &["zstd"];
+
 const FEATURES: &[Feature] = &[
     Feature {
         name: "acme",
@@ -119,6 +122,13 @@ const FEATURES: &[Feature] = &[
         // The keys of the configuration are known without the feature too.
         words: &[],
     },
+    Feature {
+        name: "zstd",
+        room: &["src/encoding/zstd.rs", "src/encoding/no_zstd.rs"],
+        seam: &["src/encoding/mod.rs"],
+        // The coding is the name of files too.
+        words: &["zstd_safe"],
+    },
 ];
 
 impl Feature {
@@ -144,7 +154,8 @@ pub(crate) fn seams(source: &Source) -> Vec<String> {
     found
 }
 
-/// Wants each feature of a manifest on by default, with a comment above it and a row in the table here.
+/// Wants each feature of a manifest on by default, but for [`NOT_DEFAULT`], with a comment above it and a row in the table
+/// here.
 pub(crate) fn declared(manifest: &str) -> Vec<String> {
     let table = manifest.split("[features]\n").nth(1).unwrap_or_default();
     let table = table.split("\n[").next().unwrap_or_default();
@@ -157,8 +168,8 @@ pub(crate) fn declared(manifest: &str) -> Vec<String> {
         .collect();
     let mut found = Vec::new();
     for name in &features {
-        if !default.contains(&format!("\"{name}\"")) {
-            found.push(format!("Cargo.toml: the feature `{name}` is not on by default"));
+        if default.contains(&format!("\"{name}\"")) == NOT_DEFAULT.contains(name) {
+            found.push(format!("Cargo.toml: `default` and NOT_DEFAULT disagree about the feature `{name}`"));
         }
         let above = table
             .lines()
@@ -203,10 +214,11 @@ mod tests {
 
     #[test]
     fn a_feature_without_comment_default_or_row_is_found() {
-        let good = "[features]\n# All.\ndefault = [\"acme\", \"auth\", \"compose\", \"compress\", \"control\", \"demo\", \"dialects\", \"files\", \"http2\", \"jwt\", \"regex\", \"s3\"]\n# Orders.\nacme = []\n# Users.\nauth = []\n# Labels.\ncompose = []\n# Gzip.\ncompress = []\n# Change.\ncontrol = []\n# Try.\ndemo = []\n# Others.\ndialects = []\n# Files.\nfiles = []\n# Streams.\nhttp2 = []\n# Tokens.\njwt = []\n# Match.\nregex = []\n# Keep.\ns3 = []\n\n[x]\n";
+        let good = "[features]\n# All.\ndefault = [\"acme\", \"auth\", \"compose\", \"compress\", \"control\", \"demo\", \"dialects\", \"files\", \"http2\", \"jwt\", \"regex\", \"s3\"]\n# Orders.\nacme = []\n# Users.\nauth = []\n# Labels.\ncompose = []\n# Gzip.\ncompress = []\n# Change.\ncontrol = []\n# Try.\ndemo = []\n# Others.\ndialects = []\n# Files.\nfiles = []\n# Streams.\nhttp2 = []\n# Tokens.\njwt = []\n# Match.\nregex = []\n# Keep.\ns3 = []\n# Shorter.\nzstd = []\n\n[x]\n";
         assert_eq!(declared(good), [""; 0]);
         assert_eq!(declared(&good.replace("# Try.\n", "")).len(), 1);
         assert_eq!(declared(&good.replace(", \"regex\"", "")).len(), 1);
+        assert_eq!(declared(&good.replace(", \"s3\"", ", \"s3\", \"zstd\"")).len(), 1);
         assert_eq!(declared(&good.replace("# Try.", "# New.\nnew = []\n# Try.")).len(), 2);
     }
 }

@@ -31,7 +31,7 @@ mod headers;
 pub(crate) use acme::{AcmeSource, AuthoritySource};
 pub(crate) use files::FilesSource;
 pub(crate) use listener::{HttpSource, ListenerSource, NamedPolicies, ProtocolSource};
-pub(crate) use policies::{PolicySetSource, tokens_of_secret};
+pub(crate) use policies::PolicySetSource;
 pub(crate) use rule::{ActionSource, PassSource, ProxySource, RuleSource};
 pub(crate) use tls::{CertificateWritten, ClientAuthWritten, TlsSource};
 pub(crate) use top_level::{InternalSource, Source, internal_bind};

@@ -76,7 +76,7 @@ pub(super) async fn send_long(
     bytes: Range<u64>,
     timeout: Duration,
 ) -> Result<KeepAlive, Failure> {
-    let encoder = encode_response(&exchange.record, &exchange.request, &mut reply.head);
+    let encoder = encode_response(&exchange.record, &exchange.request, &mut reply.head, None);
     exchange.record.status.set(Some(reply.status));
     let Reply { head, keep, .. } = reply;
     let mut sending = Sending { exchange: &*exchange, content, bytes, timeout };
@@ -128,7 +128,8 @@ impl Sending<'_, '_> {
         let Exchange { client, snapshot, record, .. } = self.exchange;
         let (begun, worker) = (Cell::new(true), snapshot.worker());
         let way = (worker, &client.stream, &client.timer);
-        let mut encoded = EncodedBody::new(way, self.timeout, &record.sent, encoder, head);
+        let encoded = EncodedBody::new(way, self.timeout, &record.sent, encoder, head);
+        let mut encoded = encoded.at_pace(record.policies.download());
         let mut buffer = worker.buffer_of(BufferSize::Large);
         while !self.bytes.is_empty() {
             let end = self.bytes.end.min(self.bytes.start + LARGE_BUFFER_BYTES as u64);

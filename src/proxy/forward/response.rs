@@ -168,7 +168,7 @@ impl ResponseReader<'_> {
         if response.status >= 200 {
             response.head.extend(record.policies.response_lines());
         }
-        let page = record.policies.watches_response().and_then(|_| self.intercept(response));
+        let page = record.policies.watched().and_then(|_| self.intercept(response));
         if let Some(headers) = record.rule_headers().filter(|_| !response.is_interim()) {
             let (is_encrypted, lines) = (self.client.is_encrypted(), record.headers.lines());
             let worker = record.snapshot.worker();
@@ -176,8 +176,7 @@ impl ResponseReader<'_> {
         }
         if let Some(page) = page {
             response.new_body = Some(Box::new(NewBody::Page(page)));
-        } else if let Some((encoder, _)) = encode_response(record, request, &mut response.head) {
-            (response.chunked, response.until_close) = (true, false);
+        } else if let Some((encoder, _)) = encode_response(record, request, &mut response.head, None) {
             response.new_body = Some(Box::new(NewBody::Encoded(encoder)));
         }
     }

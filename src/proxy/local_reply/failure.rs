@@ -39,6 +39,8 @@ fn reply(exchange: &Exchange<'_>, failure: &Failure) -> Reply<'static> {
     let mut reply = Reply::new(exchange, status, keep);
     let content_type = request.prefers.content_type();
     reply.write(format_args!("Content-Type: {content_type}\r\nContent-Length: {}\r\n", body.len()));
+    // RFC 9110, section 12.5.5: the form of the body depends on it.
+    reply.extend(b"Vary: Accept\r\n");
     write_proxy_status(&mut reply, failure);
     // A policy that says more has written the field.
     if failure.reason.status() == 503 {

@@ -5,9 +5,9 @@ use std::time::Duration;
 
 use crate::config::decode::{Decoder, MappingReader};
 use crate::config::diagnostics::{Span, Spanned};
-use crate::config::plan::{Auth, Cors, PoliciesWritten, RateKey, RateLimit, RateLimits};
-use crate::config::source::{NamedPolicies, tokens_of_secret};
-use crate::config::syntax::{Node, mask_secret};
+use crate::config::plan::{Auth, Cors, PoliciesWritten, RateKey, RateLimit, RateLimits, ReadPolicy};
+use crate::config::source::NamedPolicies;
+use crate::config::syntax::{Node, Value, mask_secret};
 use crate::config::values::{ValueError, pattern, policies};
 
 /// Those that were declared, each with its place.
@@ -95,7 +95,9 @@ impl Middlewares {
             decoder.report.error_hint(span, "this route asks for tokens, and there is no `jwt_secret`", hint);
             return None;
         };
-        tokens_of_secret(decoder, secret)
+        let policy = tokens_of(secret);
+        let mut fields = MappingReader::open(decoder, policy, "`authentication`")?;
+        ReadPolicy::<Auth>::policy(&mut fields, "auth").flatten()
     }
 
     /// The paths that need no token, though their route asks for one.
@@ -189,6 +191,19 @@ fn authentication(decoder: &mut Decoder<'_>, node: Node) -> Option<Authenticatio
     fields.close();
     let excluded = excluded.unwrap_or_default().into_iter().map(|path| path.value).collect();
     Some(Authentication { secret, excluded })
+}
+
+/// The policy that asks for tokens with this secret, as a native file has it: `{ auth: { jwt: ... } }`. Tokens have HS256,
+/// the usual algorithm of a secret.
+fn tokens_of(secret: Node) -> Node {
+    let span = secret.span;
+    let mapping = |entries: Vec<(&str, Node)>| {
+        let key = |name: &str| Spanned { value: name.to_owned(), span };
+        Node::new(span, Value::Map(entries.into_iter().map(|(name, node)| (key(name), node)).collect()))
+    };
+    let algorithms = Node::new(span, Value::Scalar("HS256".to_owned()));
+    let jwt = mapping(vec![("keys", mapping(vec![("secret", secret)])), ("algorithms", algorithms)]);
+    mapping(vec![("auth", mapping(vec![("jwt", jwt)]))])
 }
 
 /// A path that needs no token. A star in it is an error, because it stands for itself and the path would ask for a token.

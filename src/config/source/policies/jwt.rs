@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::config::decode::{Decoder, MappingReader};
 use crate::config::diagnostics::{Span, Spanned};
 use crate::config::keys::is_withheld;
-use crate::config::plan::{Auth, Jwt, JwtKeys, Secret, TokenPlace};
+use crate::config::plan::{Jwt, JwtKeys, Secret, TokenPlace};
 use crate::config::syntax::{Node, Value, mask_secret};
 use crate::config::values::header;
 use crate::config::values::policies::jwt as values;
@@ -76,13 +76,6 @@ fn usual(keys: JwtKeys) -> Jwt {
         from: vec![TokenPlace::Bearer],
         forward: Vec::new(),
     }
-}
-
-/// The secret of tokens, as a policy. Tokens have HS256, the usual algorithm of a secret.
-pub(crate) fn tokens_of_secret(decoder: &mut Decoder<'_>, node: Node) -> Option<Arc<Auth>> {
-    is_built_in(decoder, node.span)?;
-    let keys = JwtKeys::Secret(Secret(secret(decoder, node, &[])?));
-    Some(Arc::new(Auth::Jwt(Jwt { algorithms: vec![Algorithm::Hs256], ..usual(keys) })))
 }
 
 fn plain<T>(values: Vec<Spanned<T>>) -> Vec<T> {

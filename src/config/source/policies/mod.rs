@@ -22,7 +22,6 @@ use crate::config::plan::Policies;
 use crate::config::syntax::Value;
 use crate::config::values::scalar;
 
-pub(crate) use jwt::tokens_of_secret;
 pub(crate) use sets::PolicySetSource;
 pub(super) use sets::sets;
 
