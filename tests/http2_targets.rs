@@ -221,6 +221,10 @@ fn the_limit_of_the_target_opens_further_connections_and_is_kept() {
     answers.sort();
     assert_eq!(answers, [b"0", b"0", b"1", b"1", b"2", b"2"]);
     assert_eq!(target.connections(), 3);
+    let count = |what: &str| {
+        gate.metric(&format!("smolgate_upstream_connections_{what}_total{{upstream=\"h2c://{target}\"}}"))
+    };
+    assert_eq!((count("opened"), count("reused")), (3.0, 3.0));
 }
 
 #[test]

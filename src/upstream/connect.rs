@@ -38,7 +38,8 @@ impl Upstream {
         let error = match worker.timer().within(self.set.plan.settings.connect_timeout, opening).await {
             Ok(Some(mut connection)) => {
                 connection.counted = choice.counted.take();
-                self.counters.opened.add(1);
+                let counter = if connection.is_new { &self.counters.opened } else { &self.counters.reused };
+                counter.add(1);
                 return Ok(connection);
             }
             Ok(None) => None,

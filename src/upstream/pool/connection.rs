@@ -17,6 +17,8 @@ pub struct TargetConnection {
     pub address: TargetAddress,
     /// Whether it has served an exchange. Then the target may be closing it at this moment.
     pub reused: bool,
+    /// Whether it was opened for this request, and is no stream of one that was there.
+    pub(in crate::upstream) is_new: bool,
     /// Counts the request or tunnel at the endpoint.
     pub(in crate::upstream) counted: Option<OpenRequest>,
     /// Counts the connection at the endpoint, if their number has a limit. It is the last field: the connection is closed

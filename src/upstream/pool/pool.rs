@@ -294,7 +294,7 @@ fn own_connection(
     place: Option<OpenConnection>,
 ) -> Box<TargetConnection> {
     let (stream, input) = (stream.widen(), Input::default());
-    Box::new(TargetConnection { stream, input, address, reused: false, counted: None, place })
+    Box::new(TargetConnection { stream, input, address, reused: false, is_new: true, counted: None, place })
 }
 
 /// The error of a target that accepts a connection and does not answer the client hello.

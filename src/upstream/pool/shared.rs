@@ -51,7 +51,7 @@ impl SharedConnections {
         let list = self.list.borrow();
         let with_room = list.iter().filter(|member| member.connection.has_room());
         let fullest = with_room.max_by_key(|member| member.connection.streams())?;
-        target_connection(&fullest.connection, address?.clone(), reused)
+        target_connection(&fullest.connection, address?.clone(), reused, false)
     }
 
     /// The right to open a connection, or the end of an opening that another request has begun.
@@ -66,7 +66,7 @@ impl SharedConnections {
         address: TargetAddress,
         place: Option<OpenConnection>,
     ) -> Option<Box<TargetConnection>> {
-        let first = target_connection(&connection, address, false);
+        let first = target_connection(&connection, address, false, true);
         self.list.borrow_mut().push(Member { connection, place });
         first
     }
@@ -125,10 +125,11 @@ fn target_connection(
     connection: &SharedConnection,
     address: TargetAddress,
     reused: bool,
+    is_new: bool,
 ) -> Option<Box<TargetConnection>> {
     let stream = Transport::Shared(connection.stream()?);
     let input = Input::default();
-    Some(Box::new(TargetConnection { stream, input, address, reused, counted: None, place: None }))
+    Some(Box::new(TargetConnection { stream, input, address, reused, is_new, counted: None, place: None }))
 }
 
 /// Deadlines of a connection that ends after `idle` without a stream, and whose target answers a PING within `answer`.
