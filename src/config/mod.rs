@@ -58,3 +58,5 @@ pub use sources::{Content, SourceFiles};
 pub use syntax::Excerpts;
 pub use syntax::yaml::TEXT_BYTES_MAX;
 pub use view::view;
+
+pub(crate) use keys::scalar::duration;

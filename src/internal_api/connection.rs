@@ -17,7 +17,9 @@ use smol::Timer;
 
 use crate::internal_api::endpoints::{self, Answer};
 use crate::internal_api::head::{self, Head, Refusal};
+use crate::internal_api::live;
 use crate::internal_api::slots::{ConnectionSlot, Service};
+use crate::log::access::TailReader;
 
 /// Bytes that are read and discarded after a response. Without that, closing might reset the connection before the
 /// peer has read the response.
@@ -38,7 +40,13 @@ where
     let (response, method) = match request {
         Ok(Some((request, path))) => {
             let method = request.method();
-            (respond(&request, &path, &service, &slot).await, method)
+            match respond(&request, &path, &service, &slot).await {
+                Ok(response) => (response, method),
+                Err(reader) => {
+                    let _held = slot.hold();
+                    return live::stream(&mut stream, *reader).await;
+                }
+            }
         }
         Ok(None) => return,
         Err(refusal) => (endpoints::refused(refusal), Method::Get),
@@ -103,13 +111,19 @@ async fn discard<S: AsyncRead + Unpin>(stream: &mut S, mut rest: u64) -> io::Res
     Ok(())
 }
 
-async fn respond(request: &Request, path: &str, service: &Service, slot: &ConnectionSlot) -> Response {
+/// The response, or the reader of a response without an end.
+async fn respond(
+    request: &Request,
+    path: &str,
+    service: &Service,
+    slot: &ConnectionSlot,
+) -> Result<Response, Box<TailReader>> {
     let token = service.token();
-    match endpoints::answer(request, path, token.as_ref(), &*service.control).await {
+    Ok(match endpoints::answer(request, path, token.as_ref(), &*service.control).await {
         Answer::Now(response) => *response,
         Answer::Reload { restart } => {
             let Some(_turn) = service.begin_reload() else {
-                return endpoints::too_many_reloads();
+                return Ok(endpoints::too_many_reloads());
             };
             let _held = slot.hold();
             endpoints::reloaded(service.control.reload(restart).await)
@@ -118,7 +132,8 @@ async fn respond(request: &Request, path: &str, service: &Service, slot: &Connec
             let _held = slot.hold();
             endpoints::told(service.control.answer(question).await)
         }
-    }
+        Answer::Tail(reader) => return Err(reader),
+    })
 }
 
 async fn send<S>(stream: &mut S, response: Response, method: Method, service: &Service)

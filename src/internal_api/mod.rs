@@ -8,7 +8,8 @@
 //!     endpoints.rs   the table of paths, and each response
 //!       authorization.rs  token, cross-site requests, foreign names (sans-IO)
 //!       views.rs          rules and health as JSON; certificate_views.rs: certificates
-//! client.rs      the other side, for `smolgate reload` and `smolgate healthcheck`
+//!       live/             the page, and what it and `smolgate top` and `smolgate tail` ask for
+//! client.rs      the other side, for `smolgate reload` and its like
 //! ```
 //!
 //! HTTP is that of async-h1, which suits this API but not the data plane. Limits and checks that async-h1 lacks are added
@@ -21,6 +22,8 @@ pub mod server;
 mod connection;
 
 mod endpoints;
+
+mod live;
 
 mod authorization;
 mod head;

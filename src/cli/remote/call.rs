@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::ops::ControlFlow;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -77,6 +78,29 @@ pub(super) fn ask(
     api.send(client::get, api.token.as_ref(), path, timeout, unreachable)
 }
 
+/// Gives each piece of the response to `each`, as [`client::follow`] does. On an error, prints it and returns the exit
+/// code.
+pub(super) fn follow(
+    call: &Call,
+    path: &str,
+    mut each: impl FnMut(&[u8]) -> ControlFlow<()>,
+) -> Result<(u16, String), ExitCode> {
+    let (api, _) = ready(call, output::UNABLE)?;
+    let followed = client::follow(&api.bind, api.token.as_ref(), path, HEALTH_TIME_MAX, &mut each);
+    followed.map_err(|error| api.does_not_answer(&error, output::UNABLE))
+}
+
+/// A value in a query of a URL.
+pub(super) fn escaped(value: &str) -> String {
+    let escape = |byte| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_' | b':' | b'/' => {
+            char::from(byte).to_string()
+        }
+        _ => format!("%{byte:02X}"),
+    };
+    value.bytes().map(escape).collect()
+}
+
 /// A function of the client.
 type Method = fn(&InternalBind, Option<&Secret>, &str, Duration) -> io::Result<(u16, String)>;
 
@@ -102,11 +126,13 @@ impl Found {
         timeout: Duration,
         unreachable: u8,
     ) -> Result<(u16, String), ExitCode> {
-        method(&self.bind, token, path, timeout).map_err(|error| {
-            let absent = matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound);
-            let hint = if absent { ABSENT } else { "" };
-            self.failure(unreachable, &format!("does not answer: {error}{hint}"))
-        })
+        method(&self.bind, token, path, timeout).map_err(|error| self.does_not_answer(&error, unreachable))
+    }
+
+    fn does_not_answer(&self, error: &io::Error, code: u8) -> ExitCode {
+        let absent = matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound);
+        let hint = if absent { ABSENT } else { "" };
+        self.failure(code, &format!("does not answer: {error}{hint}"))
     }
 
     /// Prints what is wrong with the server at this address, and why the address may be another one.

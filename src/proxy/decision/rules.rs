@@ -70,7 +70,7 @@ pub(super) fn decide<'a>(
     }
     let request_id = exchange.record.headers.request_id();
     let summary = || Box::new(RequestSummary::of(&head, request_id));
-    let summary = snapshot.access_log(rule).is_some().then(summary);
+    let summary = snapshot.access_lines(rule).is_some().then(summary);
     exchange.request = Request::of(&head);
     exchange.record.learn(head.known_method, rule, summary);
     exchange.body = Body::new(head.framing, head.len);
