@@ -4,7 +4,7 @@
 mod support;
 
 use std::fs;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::process::{Child, Command, Stdio};
 
 use rustix::process::Signal;
@@ -245,4 +245,40 @@ fn top_prints_one_table_where_there_is_no_terminal() {
     assert_eq!(row("connect_refused")[1..4], ["502", "0", "1"]);
     assert_eq!(row(&format!("http://{}", scene.refuses))[1], scene.refuses.to_string());
     assert!(!text.contains('\x1b'), "{text}");
+}
+
+/// In a terminal, the table stays until `q`, and then the screen is as it was. `script` is the terminal.
+#[test]
+fn top_fills_a_terminal_and_gives_it_back() {
+    let scene = Scene::new("human", &[]);
+    let (program, address) = (env!("CARGO_BIN_EXE_smolgate"), scene.program.internal_address());
+    let mut command = Command::new("script");
+    Program::without_variables(&mut command).args([
+        "-qec",
+        &format!("'{program}' top --address {address}"),
+        "/dev/null",
+    ]);
+    let Ok(mut child) = command.stdin(Stdio::piped()).stdout(Stdio::piped()).env("TERM", "xterm").spawn()
+    else {
+        eprintln!("skipped: there is no `script` here");
+        return;
+    };
+    let (mut keys, mut screen) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let mut shown = Vec::new();
+    let mut read_until = |text: &str| {
+        let mut piece = [0; 4096];
+        while !String::from_utf8_lossy(&shown).contains(text) {
+            let read = screen.read(&mut piece).unwrap();
+            assert!(read > 0, "no {text:?}: {}", String::from_utf8_lossy(&shown));
+            shown.extend_from_slice(&piece[..read]);
+        }
+    };
+    read_until("/ filter  q quit");
+    read_until("\nRULE ");
+    keys.write_all(b"/tw").unwrap();
+    read_until("filter: tw_");
+    keys.write_all(b"o\rq").unwrap();
+    // The screen before comes back.
+    read_until("\x1b[?1049l");
+    assert!(child.wait().unwrap().success());
 }

@@ -332,6 +332,7 @@ impl<'a> Case<'a, '_> {
             client,
             rule: &rule.name,
             request_id: b"",
+            traceparent: b"",
             user: b"",
             claims: &[],
             captures: rule.capture(host, path),

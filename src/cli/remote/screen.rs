@@ -1,6 +1,7 @@
 //! A terminal that shows one screen and gives single keys.
 
-use std::io::{self, IsTerminal, Read, Stdin, Stdout, Write};
+use std::collections::VecDeque;
+use std::io::{self, IsTerminal, Stdin, Stdout, Write};
 use std::panic;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
@@ -36,6 +37,8 @@ pub(super) enum Key {
 pub(super) struct Screen {
     stdin: Stdin,
     stdout: Stdout,
+    /// Keys that came together with the one before.
+    pending: VecDeque<Key>,
 }
 
 impl Screen {
@@ -63,7 +66,7 @@ impl Screen {
             report(info);
         }));
         tcsetattr(&stdin, OptionalActions::Now, &raw)?;
-        let mut screen = Screen { stdin, stdout };
+        let mut screen = Screen { stdin, stdout, pending: VecDeque::new() };
         screen.write(ENTER)?;
         Ok(screen)
     }
@@ -89,12 +92,13 @@ impl Screen {
     /// Waits for a key until `deadline`. `None`: there was none.
     pub(super) fn key(&mut self, deadline: Instant) -> io::Result<Option<Key>> {
         let left = deadline.saturating_duration_since(Instant::now());
-        if !self.is_readable(left)? {
-            return Ok(None);
+        if self.pending.is_empty() && self.is_readable(left)? {
+            let mut bytes = [0; 64];
+            // Not by the buffer of `stdin`, of which `poll` knows nothing.
+            let read = rustix::io::read(&self.stdin, &mut bytes)?;
+            self.pending.extend(keys_of(&bytes[..read]));
         }
-        let mut bytes = [0; 64];
-        let read = self.stdin.lock().read(&mut bytes)?;
-        Ok(Some(key_of(&bytes[..read])))
+        Ok(self.pending.pop_front())
     }
 
     fn is_readable(&self, limit: Duration) -> io::Result<bool> {
@@ -123,17 +127,33 @@ fn restore() {
     let _ = tcsetattr(io::stdin(), OptionalActions::Now, &before);
 }
 
-fn key_of(bytes: &[u8]) -> Key {
-    match bytes {
-        [] | [0x03 | 0x04, ..] => Key::End,
-        [b'\r' | b'\n', ..] => Key::Enter,
-        [0x7f | 0x08, ..] => Key::Erase,
-        [0..=0x1f, ..] => Key::Escape,
-        _ => std::str::from_utf8(bytes)
-            .ok()
-            .and_then(|text| text.chars().next())
-            .map_or(Key::Escape, Key::Char),
+/// The keys of some bytes that came at once. None at all are the end of the input.
+fn keys_of(bytes: &[u8]) -> Vec<Key> {
+    if bytes.is_empty() {
+        return vec![Key::End];
     }
+    let text = String::from_utf8_lossy(bytes);
+    let (mut keys, mut chars) = (Vec::new(), text.chars());
+    while let Some(char) = chars.next() {
+        keys.push(match char {
+            '\x03' | '\x04' => Key::End,
+            '\r' | '\n' => Key::Enter,
+            '\x7f' | '\x08' => Key::Erase,
+            '\x1b' => {
+                // A sequence such as that of an arrow ends with a letter or a tilde (ECMA-48, section 5.4).
+                let rest = chars.as_str();
+                if rest.starts_with(['[', 'O']) {
+                    let end =
+                        rest[1..].find(|char| matches!(char, '@'..='~')).map_or(rest.len(), |at| at + 2);
+                    chars = rest[end..].chars();
+                }
+                Key::Escape
+            }
+            '\0'..='\x1f' => Key::Escape,
+            char => Key::Char(char),
+        });
+    }
+    keys
 }
 
 #[cfg(test)]
@@ -142,17 +162,18 @@ mod tests {
 
     #[test]
     fn bytes_are_keys() {
-        for (bytes, key) in [
-            (&b""[..], Key::End),
-            (b"\x03", Key::End),
-            (b"\n", Key::Enter),
-            (b"\x7f", Key::Erase),
-            (b"\x1b[A", Key::Escape),
-            (b"q", Key::Char('q')),
-            ("ü".as_bytes(), Key::Char('ü')),
-            (b"\xff", Key::Escape),
+        for (bytes, keys) in [
+            (&b""[..], &[Key::End][..]),
+            (b"\x03", &[Key::End]),
+            (b"/a\x7f\n", &[Key::Char('/'), Key::Char('a'), Key::Erase, Key::Enter]),
+            (b"\x1b", &[Key::Escape]),
+            (b"\x1b[Aq", &[Key::Escape, Key::Char('q')]),
+            (b"\x1b[3~\x1bOPr", &[Key::Escape, Key::Escape, Key::Char('r')]),
+            (b"\x1b[", &[Key::Escape]),
+            ("\u{fc}".as_bytes(), &[Key::Char('\u{fc}')]),
+            (b"\xff", &[Key::Char('\u{fffd}')]),
         ] {
-            assert_eq!(key_of(bytes), key, "{bytes:?}");
+            assert_eq!(keys_of(bytes), keys, "{bytes:?}");
         }
     }
 }

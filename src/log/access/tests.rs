@@ -43,6 +43,7 @@ fn request() -> AccessRequest<'static> {
         user_agent: b"curl/8.5.0",
         referer: b"",
         request_id: b"",
+        traceparent: b"",
         user: b"",
     }
 }
