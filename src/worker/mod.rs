@@ -23,6 +23,7 @@ mod worker;
 
 mod executor;
 mod housekeeping;
+mod moment;
 mod priority;
 mod reactor;
 mod timer;
@@ -40,6 +41,7 @@ pub use buffer::{BUFFER_BYTES, Buffer, BufferSize, LARGE_BUFFER_BYTES, SMALL_BUF
 pub use future_pool::{FuturePool, PooledFuture};
 pub use housekeeping::release_startup_code;
 pub use io::{AcceptError, BACKLOG, Listener, Pipe, TcpStream, is_free, listen};
+pub use moment::Moment;
 pub use platform::inherited_file;
 pub use priority::{lower_priority, use_idle_priority};
 pub use slots::{Slot, Slots};

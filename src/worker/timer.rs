@@ -19,6 +19,8 @@ use std::time::{Duration, Instant};
 
 use slab::Slab;
 
+use super::moment::Moment;
+
 /// The resolution of deadlines. Rounding up to it lets deadlines that are close fire in one turn.
 pub(super) const TICK: Duration = Duration::from_millis(TICK_MILLISECONDS);
 const TICK_MILLISECONDS: u64 = 8;
@@ -73,16 +75,19 @@ impl Timers {
         state.queue.shrink_to_fit();
     }
 
-    /// Wakes the tasks whose deadlines have passed.
-    pub(super) fn fire(&self, now: Instant) {
-        {
+    /// Wakes the tasks whose deadlines have passed. Returns the moment of `now`.
+    pub(super) fn fire(&self, now: Instant) -> Moment {
+        let moment = {
             let mut state = self.state.borrow_mut();
-            state.now = state.tick_before(now);
-        }
+            let moment = Moment::of(now, state.started);
+            state.now = moment.as_millis() / TICK_MILLISECONDS;
+            moment
+        };
         // Call the waker outside the borrow: it may drop the last reference to a task that owns timers.
         while let Some(waker) = self.next_due() {
             waker.wake();
         }
+        moment
     }
 
     fn next_due(&self) -> Option<Waker> {
@@ -91,12 +96,6 @@ impl Timers {
 }
 
 impl State {
-    fn tick_before(&self, time: Instant) -> Tick {
-        let elapsed = time.saturating_duration_since(self.started);
-        // 64 bits of milliseconds are longer than any machine runs.
-        elapsed.as_millis() as Tick / TICK_MILLISECONDS
-    }
-
     fn arm(&mut self, key: usize, after: Duration) {
         let whole = after.as_secs().saturating_mul(1000 / TICK_MILLISECONDS);
         let ticks = whole.saturating_add(after.subsec_nanos().div_ceil(TICK.subsec_nanos()).into());

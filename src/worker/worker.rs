@@ -12,6 +12,7 @@ use async_task::Task;
 use super::buffer::{Buffer, BufferSize, Buffers};
 use super::executor::{Executor, TASKS_PER_TURN};
 use super::housekeeping::Household;
+use super::moment::Moment;
 use super::pipes::Pipes;
 use super::platform;
 use super::reactor::Reactor;
@@ -41,6 +42,7 @@ pub(super) struct Inner {
     executor: Weak<Executor>,
     /// The time at the start of this turn. All tasks of a turn share this one clock reading.
     now: Cell<Instant>,
+    moment: Cell<Moment>,
     /// The longest time that a task passed to [`Worker::coalesce`] in this turn.
     coalescing: Cell<Duration>,
 }
@@ -65,11 +67,9 @@ impl Worker {
         self.inner.now.get()
     }
 
-    /// The time from `then` to the start of this turn. It is zero for a moment of this turn, which most waits begin with,
-    /// and needs no subtraction then.
-    pub fn time_since(&self, then: Instant) -> Duration {
-        let now = self.now();
-        if now <= then { Duration::ZERO } else { now.duration_since(then) }
+    /// [`Worker::now`] on the clock of this worker, for times that are measured and not passed to another thread.
+    pub fn moment(&self) -> Moment {
+        self.inner.moment.get()
     }
 
     /// Announces that more pieces of a burst follow the bytes that were just passed on. If the worker has
@@ -151,6 +151,7 @@ where
             household: Household::default(),
             executor: Rc::downgrade(&executor),
             now: Cell::new(now),
+            moment: Cell::new(Moment::START),
             coalescing: Cell::default(),
         }),
     };
@@ -168,7 +169,7 @@ where
 {
     let main = executor.spawn(main);
     executor.spawn(worker.clone().keep_house()).detach();
-    let Inner { reactor, timers, now, coalescing, .. } = &*worker.inner;
+    let Inner { reactor, timers, now, moment, coalescing, .. } = &*worker.inner;
     loop {
         let idle = !(0..TASKS_PER_TURN).all(|_| executor.run_one());
         if main.is_finished() {
@@ -186,7 +187,7 @@ where
         reactor.wait(timeout)?;
         executor.shared.parked.store(false, Ordering::Relaxed);
         now.set(Instant::now());
-        timers.fire(now.get());
+        moment.set(timers.fire(now.get()));
         source::begin_turn();
         Executor::begin_turn();
     }

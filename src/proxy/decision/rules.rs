@@ -89,7 +89,7 @@ pub(super) fn decide<'a>(
     };
     // A connection that is passed on counts its bytes itself.
     if !matches!(act, Some(Act::Pass(_))) {
-        exchange.record.received.add(head.len, snapshot.worker().now());
+        exchange.record.received.add(head.len, snapshot.worker().moment());
     }
     Ok(decision)
 }

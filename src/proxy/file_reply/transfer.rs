@@ -199,6 +199,6 @@ impl Sending<'_, '_> {
     }
 
     fn count(&self, bytes: usize) {
-        self.exchange.record.sent.add(bytes, self.exchange.client.stream.worker().now());
+        self.exchange.record.sent.add(bytes, self.exchange.client.stream.worker().moment());
     }
 }

@@ -14,7 +14,7 @@ use crate::proxy::client::{Exchange, Media, Request, balance_key};
 use crate::proxy::record::Failure;
 use crate::reason::Reason;
 use crate::upstream::{Choice, ConnectError, Hold, Next, TargetConnection, Upstream, Waits};
-use crate::worker::Buffer;
+use crate::worker::{Buffer, Moment};
 
 /// The search for an endpoint that answers.
 pub(in crate::proxy) struct Attempts<'a> {
@@ -191,8 +191,8 @@ impl<'a> Attempts<'a> {
     }
 
     /// Records how long the endpoint took from the end of the request to the head of its response.
-    pub(super) fn responded(&self, began: Option<Instant>, now: Instant) {
-        let time = began.map_or(Duration::ZERO, |began| now.saturating_duration_since(began));
+    pub(super) fn responded(&self, began: Option<Moment>, now: Moment) {
+        let time = began.map_or(Duration::ZERO, |began| now - began);
         self.upstream.counters.response.observe(time);
     }
 

@@ -67,7 +67,7 @@ pub(super) async fn collect(
     let mut waits = request.expects;
     loop {
         let piece = from.decode().map_err(|error| Failure::of_upload(TransferError::Body(error)))?;
-        record.received.add(piece.consumed, worker.now());
+        record.received.add(piece.consumed, worker.moment());
         if from.body.bytes() > most {
             return Err(Failure::new(Reason::BodyTooLarge));
         }
@@ -88,7 +88,7 @@ pub(super) async fn collect(
             let head = b"HTTP/1.1 100 Continue\r\n\r\n";
             let written = write_all(from.stream, &mut [IoSlice::new(head)], timer, timeout).await;
             written.map_err(Failure::of_client)?;
-            record.sent.add(head.len(), worker.now());
+            record.sent.add(head.len(), worker.moment());
         }
         let read = timer.within(timeout, from.read()).await;
         let read = read.map_err(TransferError::Read).and_then(|read| read.map_err(TransferError::Body));

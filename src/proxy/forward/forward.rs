@@ -137,9 +137,9 @@ fn check_status(
     record: &ExchangeRecord<'_>,
     status: u16,
 ) -> Result<(), Stop> {
-    let now = record.snapshot.worker().now();
-    attempts.responded(record.received.ended(), now);
-    if attempts.may_retry(request, status, now) { Err(Stop::Retry(status)) } else { Ok(()) }
+    let worker = record.snapshot.worker();
+    attempts.responded(record.received.ended(), worker.moment());
+    if attempts.may_retry(request, status, worker.now()) { Err(Stop::Retry(status)) } else { Ok(()) }
 }
 
 /// Transfers both messages at once: the request goes on while the response is awaited, and while it passes. Writes what

@@ -5,7 +5,6 @@ use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::pin::pin;
 use std::task::Poll;
-use std::time::Instant;
 
 use super::response_head::{Response, keep_alive_time, write_cookie, write_head};
 use crate::config::plan::Proxy;
@@ -18,7 +17,7 @@ use crate::proxy::record::{ExchangeRecord, Failure};
 use crate::proxy::transfer::{Body, DISCARDED_MAX, Incoming, NewBody, Transfer, write_all};
 use crate::reason::Reason;
 use crate::tls::Input;
-use crate::worker::Timer;
+use crate::worker::{Moment, Timer};
 
 /// Limits on the head of a response. They are more generous than those on requests, because targets are trusted more.
 const HEAD_LIMITS: HeadLimits = HeadLimits { bytes: 128 * 1024, fields: 256, target: 0 };
@@ -84,7 +83,7 @@ impl ResponseReader<'_> {
         let (worker, timer) = (self.record.snapshot.worker(), self.timer);
         // The timeout begins when the request was sent: an upload may take long.
         let timeout = self.proxy.limits.response_timeout;
-        let (record, request, began) = (self.record, self.request, worker.now());
+        let (record, request, began) = (self.record, self.request, worker.moment());
         // One byte more than the limit, so that the parser sees that the head is too long.
         let mut fill = pin!(self.input.fill(self.target, HEAD_LIMITS.bytes + 1));
         let mut counted = None;
@@ -94,7 +93,7 @@ impl ResponseReader<'_> {
             }
             let Some(since) = waits_for_target_since(record, request, began) else { return Poll::Pending };
             if counted.replace(since) != Some(since) {
-                timer.arm(timeout.saturating_sub(worker.time_since(since)));
+                timer.arm(timeout.saturating_sub(worker.moment() - since));
             }
             timer.poll_expired(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
         })
@@ -217,14 +216,14 @@ impl ResponseReader<'_> {
         let timeout = self.proxy.limits.response_timeout;
         let written = write_all(self.client, &mut [IoSlice::new(head)], self.timer, timeout).await;
         written.map_err(Failure::of_client)?;
-        self.record.sent.add(head.len(), self.record.snapshot.worker().now());
+        self.record.sent.add(head.len(), self.record.snapshot.worker().moment());
         Ok(())
     }
 }
 
 /// Since when smolgate waits for the target. While the request is being sent it waits for the client instead, with
 /// the timeout of the upload. But a client may wait for `100 Continue` itself (RFC 9110, section 10.1.1).
-fn waits_for_target_since(record: &ExchangeRecord<'_>, request: &Request, began: Instant) -> Option<Instant> {
+fn waits_for_target_since(record: &ExchangeRecord<'_>, request: &Request, began: Moment) -> Option<Moment> {
     let waits_for_continue =
         request.expects && !record.response_started.get() && record.received.last() <= began;
     record.received.ended().or(waits_for_continue.then_some(began)).map(|since| since.max(began))

@@ -30,6 +30,6 @@ pub(in crate::proxy) async fn send(
     let ends = reply.keep != KeepAlive::Keep;
     write_message(stream, slices, ends, timer, REPLY_TIMEOUT).await.map_err(Failure::of_client)?;
     stream.message_ended();
-    exchange.record.sent.add(head.len() + body.len(), stream.worker().now());
+    exchange.record.sent.add(head.len() + body.len(), stream.worker().moment());
     Ok(reply.keep)
 }

@@ -1,7 +1,7 @@
 //! The record of a connection that is not HTTP, or no longer.
 
 use std::net::IpAddr;
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 use tracing::Level;
 
@@ -16,6 +16,7 @@ use crate::log::AccessRecord;
 use crate::log::repeats::{self, Admitted, Subject};
 use crate::mux::Transport;
 use crate::reason::Reason;
+use crate::worker::Moment;
 
 /// Counts and logs a connection that was closed because it did not end within `shutdown_timeout`.
 pub(in crate::proxy) fn log_forced_close(snapshot: &ListenerSnapshot, peer: IpAddr) {
@@ -61,7 +62,7 @@ pub(in crate::proxy) struct UpgradedRequest {
     pub(super) client: IpAddr,
     pub(super) summary: Option<Box<RequestSummary>>,
     pub(super) status: u16,
-    pub(super) began: Instant,
+    pub(super) began: Moment,
     pub(super) received: u64,
     pub(super) sent: u64,
 }
@@ -70,7 +71,7 @@ pub(in crate::proxy) struct UpgradedRequest {
 /// logged in `Drop`, so that no way to end is missed.
 pub(in crate::proxy) struct ConnectionRecord<'a> {
     context: &'a TunnelContext,
-    began: Instant,
+    began: Moment,
     client: IpAddr,
     tls: Option<(&'static str, &'static str)>,
     start: TunnelStart,
@@ -92,7 +93,7 @@ impl<'a> ConnectionRecord<'a> {
         stream: &Transport,
         start: TunnelStart,
     ) -> Self {
-        let now = context.worker().now();
+        let now = context.worker().moment();
         let (client, began, received, sent) = match &start.exchange {
             Some(exchange) => (exchange.client, exchange.began, exchange.received, exchange.sent),
             None => (peer, now, 0, 0),
@@ -180,7 +181,7 @@ impl Drop for ConnectionRecord<'_> {
             request,
             bytes_in: self.received.bytes(),
             bytes_out: self.sent.bytes(),
-            duration: self.context.worker().now().saturating_duration_since(self.began),
+            duration: self.context.worker().moment() - self.began,
             upstream: self.context.upstream_name(),
             target_address: self.target.as_ref(),
             tls: self.tls,

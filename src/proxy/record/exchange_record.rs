@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::net::IpAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use tracing::Level;
 use tracing::field::display;
@@ -22,6 +22,7 @@ use crate::log::repeats::{self, Admitted, Subject};
 use crate::mux::Transport;
 use crate::policy::PolicyState;
 use crate::reason::Reason;
+use crate::worker::Moment;
 
 /// How far a record is.
 #[derive(PartialEq, Eq)]
@@ -40,7 +41,7 @@ enum Stage {
 /// before its end, as after `shutdown_timeout`.
 pub(in crate::proxy) struct ExchangeRecord<'a> {
     pub(in crate::proxy) snapshot: &'a ListenerSnapshot,
-    began: Instant,
+    began: Moment,
     stage: Stage,
     /// The address of the client: that of the connection, or the one that a trusted proxy tells.
     pub(in crate::proxy) client: IpAddr,
@@ -71,7 +72,7 @@ pub(in crate::proxy) struct ExchangeRecord<'a> {
 
 impl<'a> ExchangeRecord<'a> {
     pub(in crate::proxy) fn new(snapshot: &'a ListenerSnapshot, client: IpAddr, stream: &Transport) -> Self {
-        let now = snapshot.worker().now();
+        let now = snapshot.worker().moment();
         let log = snapshot.generation.access.wanted();
         Self {
             snapshot,
@@ -112,14 +113,9 @@ impl<'a> ExchangeRecord<'a> {
     /// Records the parts of a head that is refused.
     pub(in crate::proxy) fn learn_part(&mut self, head: &[u8]) {
         self.begin();
-        self.received.add(head.len(), self.snapshot.worker().now());
-        self.summary = self
-            .snapshot
-            .generation
-            .access
-            .wanted()
-            .is_some()
-            .then(|| Box::new(RequestSummary::of_part(head)));
+        self.received.add(head.len(), self.snapshot.worker().moment());
+        let is_wanted = self.snapshot.generation.access.wanted().is_some();
+        self.summary = is_wanted.then(|| Box::new(RequestSummary::of_part(head)));
     }
 
     /// Records a failure: counts its reason, and logs it, at WARN unless the client is the cause. `head` begins with
@@ -160,7 +156,7 @@ impl<'a> ExchangeRecord<'a> {
         let is_close = |reason: &Reason| matches!(reason, Reason::Dropped | Reason::ShuttingDown);
         let without_response = self.reason.filter(is_close).unwrap_or(Reason::ClientGone);
         let status = self.status.get().unwrap_or(without_response.status());
-        let duration = self.snapshot.worker().now().saturating_duration_since(self.began);
+        let duration = self.snapshot.worker().moment() - self.began;
         count(self.snapshot, self.rule(), self.method.label(), status);
         self.snapshot.counters.duration.observe(duration);
         if let Some(lines) = self.snapshot.access_lines(self.rule()) {

@@ -67,7 +67,7 @@ async fn drop_a_transfer(worker: &Worker, framing: Framing, wire: &[u8], times: 
     sink.set_nonblocking(true).unwrap();
     let (mut input, mut body, timer, total) =
         (Input::default(), Body::new(framing, 0), worker.timer(), Counter::default());
-    let meter = Meter::new(&total, worker.now());
+    let meter = Meter::new(&total, worker.moment());
     let mut transfer = Transfer {
         worker,
         from: Incoming { stream: &from, input: &mut input, body: &mut body },

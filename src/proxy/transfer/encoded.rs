@@ -136,7 +136,7 @@ impl<'a> EncodedBody<'a> {
         let written =
             write_message(self.to, &mut slices.map(IoSlice::new), ends, self.timer, self.timeout).await;
         written.map_err(TransferError::Write)?;
-        self.meter.add(bytes, self.worker.now());
+        self.meter.add(bytes, self.worker.moment());
         self.head = None;
         self.out.consume(self.out.unread().len());
         Ok(())

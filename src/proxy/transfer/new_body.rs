@@ -58,7 +58,7 @@ impl Transfer<'_> {
         self.begun.set(true);
         let written = write_message(self.to, slices, self.end_follows, self.timer, self.timeout).await;
         written.map_err(TransferError::Write)?;
-        self.meter.add(head.unread().len() + page.len(), self.worker.now());
+        self.meter.add(head.unread().len() + page.len(), self.worker.moment());
         if !self.from.body.is_short(DISCARDED_MAX) {
             return Ok(());
         }

@@ -75,7 +75,7 @@ impl Transfer<'_> {
         self.begun.set(true);
         let written = self.to.try_write(&[IoSlice::new(head.unread())])?;
         head.consume(written);
-        self.meter.add(if self.counts_reads { length } else { written }, self.worker.now());
+        self.meter.add(if self.counts_reads { length } else { written }, self.worker.moment());
         Ok(head.is_empty())
     }
 
@@ -90,7 +90,7 @@ impl Transfer<'_> {
             let last = self.meter.last();
             let piece = self.from.decode().map_err(TransferError::Body)?;
             if self.counts_reads {
-                self.meter.add(piece.consumed, self.worker.now());
+                self.meter.add(piece.consumed, self.worker.moment());
             }
             if self.from.body.bytes() > self.most {
                 return Err(TransferError::TooLarge);
@@ -111,7 +111,7 @@ impl Transfer<'_> {
             if self.from.body.is_complete() {
                 return Ok(());
             }
-            if std::mem::replace(&mut follows, true) && self.worker.now() - last < BURST {
+            if std::mem::replace(&mut follows, true) && self.worker.moment() - last < BURST {
                 self.worker.coalesce(COALESCE_TIME);
             }
             self.read().await?;
@@ -160,7 +160,7 @@ impl Transfer<'_> {
         self.begun.set(true);
         write_message(self.to, slices, ends, self.timer, self.timeout).await.map_err(TransferError::Write)?;
         if !self.counts_reads {
-            self.meter.add(bytes, self.worker.now());
+            self.meter.add(bytes, self.worker.moment());
         }
         Ok(())
     }
@@ -211,13 +211,13 @@ impl Transfer<'_> {
                 return Err(TransferError::Body(BodyError::Truncated));
             }
             if self.counts_reads {
-                self.meter.add(moved, self.worker.now());
+                self.meter.add(moved, self.worker.moment());
             }
             while self.timer.within(self.timeout, pipe.drain_into(to)).await.map_err(TransferError::Write)?
                 > 0
             {}
             if !self.counts_reads {
-                self.meter.add(moved, self.worker.now());
+                self.meter.add(moved, self.worker.moment());
             }
         }
         Ok(())
@@ -301,7 +301,7 @@ mod tests {
                 let mut head = direction.worker.buffer();
                 head.extend(format!("{number:0600}").as_bytes());
                 sent.extend([head.unread(), b"body"].concat());
-                let meter = Meter::new(&direction.total, direction.worker.now());
+                let meter = Meter::new(&direction.total, direction.worker.moment());
                 let mut body = Body::new(Framing::Length(4), 0);
                 let mut transfer = direction.transfer(&mut input, &mut body, &meter);
                 if transfer.send_short(&mut head).unwrap() {
@@ -339,7 +339,7 @@ mod tests {
     fn messages_that_are_long_or_incomplete_are_left_to_run() {
         let ended = worker::run(|worker| async move {
             let (direction, mut source, _sink) = Direction::new(worker);
-            let meter = Meter::new(&direction.total, direction.worker.now());
+            let meter = Meter::new(&direction.total, direction.worker.moment());
             source.write_all(&[b'x'; 1025]).unwrap();
             let mut input = Input::default();
             while input.unread().len() < 1025 {

@@ -30,7 +30,7 @@ impl<'a, F: Future<Output = Result<(), TransferError>>> ConcurrentUpload<'a, Pin
         failed: bool,
         meter: &'a Meter<'a>,
     ) -> ConcurrentUpload<'a, Pin<&'a mut F>> {
-        meter.set_ended(future.is_none().then(|| client.worker().now()));
+        meter.set_ended(future.is_none().then(|| client.worker().moment()));
         ConcurrentUpload { future, client, at_end, failed, meter }
     }
 
@@ -90,7 +90,7 @@ impl<'a, F: Future<Output = Result<(), TransferError>>> ConcurrentUpload<'a, Pin
                 && let Poll::Ready(result) = upload.as_mut().poll(cx)
             {
                 self.future = None;
-                self.meter.set_ended(Some(self.client.worker().now()));
+                self.meter.set_ended(Some(self.client.worker().moment()));
                 match result {
                     Ok(()) => {}
                     Err(TransferError::Write(_)) => self.failed = true,

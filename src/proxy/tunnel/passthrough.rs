@@ -57,7 +57,7 @@ pub(in crate::proxy) async fn open(exchange: &mut Exchange<'_>, to: &Pass) -> Re
     let target = match open_target(exchange.client, snapshot, to, b"").await {
         Ok(target) => target,
         Err(failure) => {
-            exchange.record.received.add(exchange.request.len, snapshot.worker().now());
+            exchange.record.received.add(exchange.request.len, snapshot.worker().moment());
             return Err(failure);
         }
     };

@@ -5,7 +5,7 @@ use std::future::poll_fn;
 use std::io::{self, IoSlice};
 use std::rc::Rc;
 use std::task::Poll;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use futures_lite::future::{or, try_zip};
 
@@ -18,7 +18,7 @@ use crate::proxy::transfer::room;
 use crate::reason::Reason;
 use crate::tls::Input;
 use crate::upstream::TargetConnection;
-use crate::worker::{BUFFER_BYTES, TcpStream, Worker};
+use crate::worker::{BUFFER_BYTES, Moment, TcpStream, Worker};
 
 /// Relays bytes both ways until both sides have finished, or the tunnel is silent for `timeout`. Bytes of the client
 /// that are in the input already go first. `policies` have the paces.
@@ -35,7 +35,7 @@ pub(super) async fn relay_connection(
     let Client { stream, input, .. } = client;
     let near = Peer { stream, gone: Reason::ClientGone };
     let far = Peer { stream: &target.stream, gone: Reason::UpstreamReset };
-    let (worker, last) = (context.worker(), Cell::new(context.worker().now()));
+    let (worker, last) = (context.worker(), Cell::new(context.worker().moment()));
     let up = Direction {
         worker,
         from: near,
@@ -87,10 +87,10 @@ async fn until_reset(sides: [Peer<'_>; 2]) -> Result<(), Reason> {
 
 /// Waits until no byte has moved in either direction for `timeout`. A tunnel has no other deadline. One direction may
 /// wait to read, to write or to pass an end on, as long as bytes move in the other.
-async fn until_silent(worker: &Worker, last: &Cell<Instant>, timeout: Duration) -> Result<(), Reason> {
+async fn until_silent(worker: &Worker, last: &Cell<Moment>, timeout: Duration) -> Result<(), Reason> {
     let timer = worker.timer();
     loop {
-        let left = timeout.saturating_sub(worker.time_since(last.get()));
+        let left = timeout.saturating_sub(worker.moment() - last.get());
         if left.is_zero() {
             return Err(Reason::TunnelIdle);
         }
@@ -111,7 +111,7 @@ struct Direction<'a> {
     /// Whether the meter counts bytes that are read from the client; else it counts bytes that are written to it.
     counts_reads: bool,
     /// When the last byte or end was read or written, in either direction.
-    last: &'a Cell<Instant>,
+    last: &'a Cell<Moment>,
 }
 
 impl Direction<'_> {
@@ -243,7 +243,7 @@ impl Direction<'_> {
 
     /// Records progress, and counts so many bytes.
     fn moved(&self, bytes: usize) {
-        self.last.set(self.worker.now());
-        self.meter.add(bytes, self.worker.now());
+        self.last.set(self.worker.moment());
+        self.meter.add(bytes, self.worker.moment());
     }
 }
