@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Policies and files under Chromium: CORS with preflights, cookies and errors that pages can read, a single-page
-# application, a sign-in by `auth.forward`, compression and streams, pages of one's own and maintenance. Needs the Debian
+# application, a sign-in by `auth.forward`, compression and streams, pages of one's own and maintenance. Then the page of the
+# internal API, in tests/page.py. Needs the Debian
 # packages chromium and python3. Everything is on loopback: names below `localhost` lead there.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -258,4 +259,6 @@ pids+=("$!")
 code=0
 wait "$report" || code=1
 cat "$work/report.txt"
+# The page of the internal API.
+timeout 300 python3 tests/page.py || code=1
 exit "$code"

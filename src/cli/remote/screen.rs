@@ -73,8 +73,10 @@ impl Screen {
 
     /// Columns and lines.
     pub(super) fn size(&self) -> (usize, usize) {
-        let size = tcgetwinsize(&self.stdout).map_or((80, 24), |size| (size.ws_col, size.ws_row));
-        (usize::from(size.0).max(20), usize::from(size.1).max(4))
+        let size = tcgetwinsize(&self.stdout).map_or((0, 0), |size| (size.ws_col, size.ws_row));
+        // A terminal that does not know its size says 0.
+        let known = |size: u16, otherwise| if size == 0 { otherwise } else { usize::from(size) };
+        (known(size.0, 80), known(size.1, 24).max(4))
     }
 
     /// Shows lines from the top, cut to the height. They must fit the width.
