@@ -436,24 +436,33 @@ mod policies {
 
     /// As [`checking`], with more lines in the request.
     fn checking_with(bencher: Bencher<'_, '_>, policies: &str, lines: &str) {
+        checking_of(bencher, "GET", policies, lines);
+    }
+
+    /// As [`checking_with`], with another method.
+    fn checking_of(bencher: Bencher<'_, '_>, method: &str, policies: &str, lines: &str) {
         let text = format!("http_config: {{ port: 1 }}\nhttp_routes: [{{ target: \"h:1\", {policies} }}]");
         let plan = load(&["a.yml".into()], &MemoryInputs::new().file("a.yml", text)).expect("a plan").plan;
         let Protocol::Http(http) = &plan.listeners[0].protocol else { panic!("an HTTP listener") };
         let (speeds, keys) = (SharedSpeeds::default(), KeySets::default());
         let listener = ListenerPolicies::build(http, &speeds, &keys, None).expect("policies");
         let policies = listener.of(0).expect("policies");
-        let head =
-            format!("GET / HTTP/1.1\r\nHost: a\r\nOrigin: https://a.test\r\nX-Key: abcdefgh\r\n{lines}\r\n");
+        let head = format!(
+            "{method} / HTTP/1.1\r\nHost: a\r\nOrigin: https://a.test\r\nX-Key: abcdefgh\r\n{lines}\r\n"
+        );
         let (mut table, limits) = (FieldTable::new(), HeadLimits { bytes: 8_192, fields: 16, target: 1_024 });
         let head =
             parse_request(head.as_bytes(), &mut HeadScan::default(), &limits, &mut table).expect("a head");
         let (head, client) = (head.expect("a whole one"), IpAddr::V4(Ipv4Addr::LOCALHOST));
         let connection = &ConnectionSpeed::default();
         let request = PolicyRequest { head: &head, client, now: Instant::now(), connection };
-        if let Ok(Outcome::Identify(AuthQuestion::Password(password))) =
-            check(policies, &request, &mut PolicyState::default())
-        {
-            password.run();
+        let mut first = PolicyState::default();
+        match check(policies, &request, &mut first) {
+            Ok(Outcome::Identify(AuthQuestion::Password(password))) => password.run(),
+            Ok(Outcome::Identify(AuthQuestion::Server(question))) => {
+                question.let_in(&mut first, b"Remote-User: ann\r\n", b"", request.now);
+            }
+            _ => {}
         }
         bencher.bench_local(|| {
             let mut state = PolicyState::default();
@@ -514,8 +523,33 @@ mod policies {
         format!("Authorization: Bearer {}\r\n", made["tokens"][algorithm].as_str().expect("a token"))
     }
 
+    /// A password that is compared with a hash of the least cost. Each step of the cost doubles the time.
+    #[divan::bench(sample_count = 10, sample_size = 1)]
+    fn basic_compared(bencher: Bencher<'_, '_>) {
+        let hash = "$2y$05$abcdefghijklmnopqrstuuKcS.CYWVYVaLiiCKrrc0A5s3mGesJ9O";
+        bencher.bench_local(|| assert!(smolgate::auth::is_right(black_box(hash), b"sesame")));
+    }
+
+    #[divan::bench(sample_size = 1_000)]
+    fn cors_preflight(bencher: Bencher<'_, '_>) {
+        let asks =
+            "Access-Control-Request-Method: GET\r\nAccess-Control-Request-Headers: x-a, authorization\r\n";
+        checking_of(bencher, "OPTIONS", "cors: \"https://a.test\"", asks);
+    }
+
     #[divan::bench(sample_size = 1_000)]
     fn max_requests(bencher: Bencher<'_, '_>) {
         checking(bencher, "max_requests: 2");
+    }
+
+    #[divan::bench(sample_size = 1_000)]
+    fn speed(bencher: Bencher<'_, '_>) {
+        checking(bencher, "speed: { download: 1Gbit }");
+    }
+
+    /// An answer of a server that holds. The first check asks the question, and the answer is given before the others.
+    #[divan::bench(sample_size = 1_000)]
+    fn forward_known(bencher: Bencher<'_, '_>) {
+        checking(bencher, "auth: { forward: { url: \"http://a:1/\", cache: 1h } }");
     }
 }

@@ -111,8 +111,12 @@ pub fn may_append(path: &Path) -> io::Result<()> {
 /// # Errors
 /// If the folder does not exist, or may not be written to.
 pub fn may_create(path: &Path) -> io::Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    Ok(access(folder, Access::WRITE_OK | Access::EXEC_OK)?)
+    Ok(access(folder_of(path), Access::WRITE_OK | Access::EXEC_OK)?)
+}
+
+/// The folder of a path. That of a name alone is the working directory.
+fn folder_of(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// Writes a file that only this user may read, and waits until it is on the disk. An existing file is replaced as
@@ -131,7 +135,7 @@ pub fn replace_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
         file.sync_all()
     });
     written.and_then(|()| std::fs::rename(&new, path)).inspect_err(|_| drop(std::fs::remove_file(&new)))?;
-    path.parent().map_or(Ok(()), sync_folder)
+    sync_folder(folder_of(path))
 }
 
 /// Opens a file that only this user may read, and holds it alone until it is dropped. Blocks, and does not wait.

@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use smolgate::cli::{self, Verb};
+use smolgate::cli::{self, StoreAction, Verb};
 
 fn main() -> ExitCode {
     match cli::parse() {
@@ -20,9 +20,11 @@ fn main() -> ExitCode {
         Verb::Tail(tail) => cli::tail(&tail),
         Verb::Drain(drain) => cli::drain(&drain),
         Verb::Ready(ready) => cli::ready(&ready),
+        Verb::Control(verb) => cli::control(&verb),
         Verb::Demo(verb) => verb.run(cli::explained),
         Verb::Hash => cli::hash(),
         Verb::Serve(verb) => verb.run(),
+        Verb::Store { what: StoreAction::Key } => cli::store_key(),
         Verb::Version => cli::version(),
         Verb::Completion { shell } => cli::completion(shell),
     }

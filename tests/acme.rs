@@ -274,6 +274,33 @@ fn a_rate_limit_is_kept_over_a_restart() {
 }
 
 #[test]
+fn a_limit_of_a_domain_holds_the_names_below_it_and_no_others() {
+    let scene = Scene::new();
+    scene.ca.fault(Asked::NewOrder, Fault::LimitedDomain("one.test", 7_200));
+    let gate = scene.gate("a.one.test", "http");
+    until("it has failed", || told(&gate, "a.one.test").1.contains("already issued for \"one.test\""));
+    let (directory, store) = (scene.ca.directory(), scene.store.path().display());
+    let names: support::gate::Names = &[
+        ("directory", &directory),
+        ("store", &store),
+        ("hosts", &"[a.one.test, b.one.test, aone.test, c.test]"),
+        ("challenges", &"http"),
+    ];
+    gate.edit(ONE, names);
+    gate.reload().unwrap();
+    for name in ["aone.test", "c.test"] {
+        until("it is served", || scene.is_served(&gate, name));
+    }
+    until("it waits", || {
+        told(&gate, "b.one.test").1 == "the limit of the CA for names below one.test is reached"
+    });
+    assert_eq!(scene.ca.count(Asked::NewOrder), 3);
+    // An operator may know better.
+    renew(&gate, "b.one.test");
+    until("it is served", || scene.is_served(&gate, "b.one.test"));
+}
+
+#[test]
 fn a_certificate_for_another_key_is_not_served_and_not_kept() {
     let scene = Scene::new();
     scene.ca.fault(Asked::Finalize, Fault::OtherKey);

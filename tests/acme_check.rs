@@ -378,3 +378,39 @@ fn the_verbs_print_what_the_gate_says() {
         assert!(text(&output).contains(expected), "{words:?}: {}", text(&output));
     }
 }
+
+#[test]
+fn a_name_that_no_authority_takes_is_held_and_nothing_is_asked() {
+    let store = tempfile::tempdir().unwrap();
+    // No request is sent to Let's Encrypt for such names.
+    let text = r#"
+acme: ops@example.com
+store: "{store}"
+listeners:
+  - name: https
+    bind: "127.0.0.1:0"
+    tls: { acme: true }
+    rules: [{ host: nas.local, respond: {} }]
+"#;
+    let gate = TestGate::start(text, &[("store", &store.path().display())]);
+    until("it is told", || reason(&gate).contains("this name is not public"));
+    assert!(gate.internal("GET", "/certificates").text().contains("\"held\""));
+    assert_eq!(fs::read_dir(store.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn a_wildcard_without_a_challenge_of_dns_is_an_error_that_says_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("smolgate.yml");
+    let text = "acme: ops@example.com\nlisteners:\n  - name: https\n    bind: 443\n    tls: { acme: true }\n    \
+                rules: [{ host: \"*.example.com\", respond: {} }]\n";
+    fs::write(&file, text).unwrap();
+    let output =
+        Command::new(env!("CARGO_BIN_EXE_smolgate")).arg("check").arg("-c").arg(&file).output().unwrap();
+    let told = String::from_utf8_lossy(&[&*output.stdout, &*output.stderr].concat()).into_owned();
+    assert_eq!(output.status.code(), Some(1), "{told}");
+    assert!(
+        told.contains("a wildcard is ordered with a DNS challenge only: set `dns` of `acme`, list the hosts"),
+        "{told}"
+    );
+}

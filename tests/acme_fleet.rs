@@ -6,6 +6,8 @@ mod support;
 
 #[path = "support/ca.rs"]
 mod ca;
+#[path = "support/dns.rs"]
+mod dns;
 #[path = "support/s3.rs"]
 mod s3;
 
@@ -16,6 +18,7 @@ use std::process::Command;
 use std::sync::Arc;
 
 use ca::{Asked, Fault, TestCa};
+use dns::TestDns;
 use rustix::process::Signal;
 use rustls::crypto::aws_lc_rs;
 use rustls::{ClientConfig, RootCertStore};
@@ -27,7 +30,7 @@ use support::{Latch, until};
 use tempfile::TempDir;
 
 const CONFIG: &str = r#"
-acme: { accept_terms: true, ca: "{directory}", challenges: [{challenges}] }
+acme: { accept_terms: true, ca: {directory}, challenges: [{challenges}], {more} }
 store: {store}
 listeners:
   - { name: http, bind: "127.0.0.1:0", redirect_to_https: true }
@@ -54,9 +57,20 @@ impl Scene {
     }
 
     fn gate(&self, store: &str, hosts: &str, challenges: &str) -> TestGate {
-        let directory = self.ca.directory();
-        let names: support::gate::Names =
-            &[("directory", &directory), ("store", &store), ("hosts", &hosts), ("challenges", &challenges)];
+        self.gate_with(store, hosts, challenges, &[&self.ca], "self_check: false")
+    }
+
+    /// A gate with several authorities, best first, and more keys of `acme`.
+    fn gate_with(&self, store: &str, hosts: &str, challenges: &str, cas: &[&TestCa], more: &str) -> TestGate {
+        let cas: Vec<String> = cas.iter().map(|ca| format!("\"{}\"", ca.directory())).collect();
+        let cas = format!("[{}]", cas.join(", "));
+        let names: support::gate::Names = &[
+            ("directory", &cas),
+            ("store", &store),
+            ("hosts", &hosts),
+            ("challenges", &challenges),
+            ("more", &more),
+        ];
         TestGate::start(CONFIG, names)
     }
 
@@ -64,7 +78,9 @@ impl Scene {
     fn program(&self, store: &str, setup: impl FnOnce(&mut Command)) -> (Program, TempDir) {
         let dir = tempfile::tempdir().unwrap();
         let api = format!("workers: 1\ninternal_api: {{ bind: \"unix:{}/api\" }}\n", dir.path().display());
-        let text = CONFIG.replace("{directory}", &self.ca.directory()).replace("{store}", store);
+        let directory = format!("\"{}\"", self.ca.directory());
+        let text = CONFIG.replace("{directory}", &directory).replace("{store}", store);
+        let text = text.replace("{more}", "self_check: false");
         let text = api + &text.replace("{hosts}", "a.test").replace("{challenges}", "http");
         let file = dir.path().join("smolgate.yml");
         fs::write(&file, text).unwrap();
@@ -138,9 +154,13 @@ fn five_gates(challenges: &str, names: &[String]) {
     for name in names {
         assert_eq!(scene.s3.writes(&format!("/live/{name}")), 1, "{name}");
     }
+    let ordering = gates.iter().map(|gate| gate.metric("smolgate_store_orders_here"));
+    assert_eq!(ordering.collect::<Vec<_>>(), [1.0, 0.0, 0.0, 0.0, 0.0]);
+    let next = format!("smolgate_acme_next_attempt_timestamp_seconds{{name=\"{}\"}}", names[0]);
+    assert!(gates[0].metric(&next) > 1.7e9);
     // Everything in the bucket is sealed.
     for (key, value) in scene.s3.objects() {
-        assert!(key.starts_with("gates/127.0.0.1_"), "{key}");
+        assert!(key.starts_with("gates/127.0.0.1_") || key == "gates/lease", "{key}");
         assert!(!value.windows(5).any(|part| part == b"BEGIN" || part == b"order"), "{key}");
     }
     // A gate that starts now serves them all at once, and orders nothing.
@@ -273,6 +293,10 @@ fn refusals_say_what_to_do() {
         let gate = scene.gate(&scene.s3.store(SHORT), "a.test", "http");
         until(code, || told(&gate, "a.test").contains(sentence));
         assert_eq!(scene.ca.orders().len(), 0);
+        let errors = ["lock", "read", "write"].map(|operation| {
+            gate.metric(&format!("smolgate_store_errors_total{{operation=\"{operation}\"}}"))
+        });
+        assert!(errors.iter().sum::<f64>() > 0.0, "{code}: {errors:?}");
     }
     let scene = Scene::new();
     let wrong = |more: &str| scene.gate(&scene.s3.store_with(more, SHORT), "a.test", "http");
@@ -334,4 +358,130 @@ fn the_access_key_may_come_from_the_environment_or_from_a_container() {
     until("it reads the lease", || scene.s3.tokens().contains(&"session".to_owned()));
     until("it waits for the one before, which was killed", || certs(&dir).contains("another gate orders"));
     assert!(!gate.log().contains(secret) && !gate.log().contains(s3::CONTAINER_TOKEN));
+}
+
+#[test]
+fn any_gate_can_be_asked_for_a_new_certificate() {
+    let scene = Scene::new();
+    let store = scene.s3.store(SHORT);
+    let first = scene.gate(&store, "a.test", "http");
+    until("the first gate orders", || scene.s3.writes("/lease") > 0);
+    let other = scene.gate(&store, "a.test", "http");
+    scene.ask(&first);
+    for gate in [&first, &other] {
+        until_late("it is served", || scene.is_served(gate.address("https"), "a.test"));
+    }
+    assert_eq!(other.internal("POST", "/certificates?renew=a.test").status(), 202);
+    until_late("it is renewed", || scene.s3.writes("/live/a.test") == 2);
+    assert_eq!(other.internal("POST", "/certificates?revoke=a.test").status(), 202);
+    until_late("it is revoked and renewed", || {
+        scene.ca.revoked().len() == 1 && scene.s3.writes("/live/a.test") == 3
+    });
+    assert_eq!(scene.ca.count(Asked::NewOrder), 3, "each wish is carried out once");
+}
+
+#[test]
+fn a_wish_outlives_the_gate_that_orders() {
+    let scene = Scene::new();
+    let store = scene.s3.store(SHORT);
+    let first = scene.program(&store, |_| {});
+    scene.ca.ask(first.0.address("http"), first.0.address("https"));
+    until_late("it is served", || scene.is_served(first.0.address("https"), "a.test"));
+    let second = scene.gate(&store, "a.test", "http");
+    first.0.signal(Signal::KILL);
+    scene.ask(&second);
+    // The lease of the first gate has not ended yet.
+    assert_eq!(second.internal("POST", "/certificates?renew=a.test").status(), 202);
+    until_late("it is renewed", || scene.s3.writes("/live/a.test") == 2);
+    assert_eq!(scene.ca.count(Asked::NewOrder), 2);
+}
+
+#[test]
+fn a_gate_that_orders_at_one_authority_orders_at_all() {
+    let (scene, second) = (Scene::new(), TestCa::start());
+    let store = scene.s3.store(LONG);
+    scene.ca.set_down(true);
+    let cas = [&scene.ca, &second];
+    let gates =
+        ["a.test", "a.test"].map(|host| scene.gate_with(&store, host, "http", &cas, "self_check: false"));
+    second.ask(gates[0].address("http"), gates[0].address("https"));
+    until_late("the second authority issues", || second.orders() == ["a.test"]);
+    let folder = |ca: &TestCa| ca.directory().split('/').nth(2).unwrap().replace(':', "_");
+    assert_eq!(scene.s3.writes("/live/a.test"), scene.s3.writes(&format!("{}/live/a.test", folder(&second))));
+    // The record at the first authority guards the name at all of them.
+    assert!(scene.s3.writes(&format!("{}/attempts/a.test.json", folder(&scene.ca))) > 0);
+    let leases = scene.s3.objects().into_iter().filter(|(key, _)| key.ends_with("/lease"));
+    assert_eq!(leases.count(), 1, "one gate orders");
+}
+
+#[test]
+fn a_key_is_replaced_without_an_order() {
+    let scene = Scene::new();
+    let old = scene.s3.store(SHORT);
+    let new = "BAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+    let gate = scene.gate(&old, "a.test", "http");
+    scene.ask(&gate);
+    until_late("it is served", || scene.is_served(gate.address("https"), "a.test"));
+    gate.stop();
+    let sealed: Vec<_> = scene.s3.objects().into_iter().filter(|(key, _)| !key.ends_with("/lease")).collect();
+    let both = old.replace(s3::KEY, &format!("[{new}, {}]", s3::KEY));
+    let gate = scene.gate(&both, "a.test, b.test", "http");
+    scene.ask(&gate);
+    until_late("b.test is served", || scene.is_served(gate.address("https"), "b.test"));
+    until_late("everything is sealed with the new key", || {
+        let now = scene.s3.objects();
+        sealed.iter().all(|before| !now.contains(before))
+    });
+    gate.stop();
+    // The old key is left out.
+    let gate = scene.gate(&old.replace(s3::KEY, new), "a.test, b.test, c.test", "http");
+    scene.ask(&gate);
+    assert!(scene.is_served(gate.address("https"), "a.test"));
+    until_late("c.test is served", || scene.is_served(gate.address("https"), "c.test"));
+    assert_eq!((scene.ca.orders().len(), scene.ca.accounts()), (3, 1));
+}
+
+/// The answer to `check`: whether all is well, and the text.
+fn checked(gate: &TestGate, name: &str) -> (bool, String) {
+    let response = gate.internal("POST", &format!("/certificates?check={name}"));
+    let answer: serde_json::Value = serde_json::from_str(&response.text()).unwrap();
+    (answer["well"].as_bool().unwrap(), answer["text"].as_str().unwrap().to_owned())
+}
+
+#[test]
+fn a_look_at_a_name_may_be_answered_by_any_gate() {
+    let (scene, names) = (Scene::new(), TestDns::start());
+    let store = scene.s3.store(SHORT);
+    // Nothing can be ordered before the first gate is gone.
+    scene.ca.set_down(true);
+    names.lead("a.test", "127.0.0.1");
+    let looks = |port: u16| {
+        let at = format!("self_check: {{ resolvers: \"{}\", http_port: {port} }}", names.address);
+        scene.gate_with(&store, "a.test", "http", &[&scene.ca], &at)
+    };
+    let first = scene.gate(&store, "a.test", "http");
+    until("the first gate orders", || scene.s3.writes("/lease") > 0);
+    // A gate that does not order looks, and the balancer leads to the one that does.
+    let second = looks(first.address("http").port());
+    until("the second gate waits", || told(&second, "a.test").contains("another gate orders"));
+    let (is_well, text) = checked(&second, "a.test");
+    assert!(is_well && text.contains("A 127.0.0.1 leads here"), "{text}");
+    first.stop();
+    second.stop();
+    scene.ca.set_down(false);
+    // A name that leads elsewhere is not ordered, with a bucket either.
+    let stranger = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let gate = looks(stranger.local_addr().unwrap().port());
+    let _answers = std::thread::spawn(move || {
+        for mut socket in stranger.incoming().map_while(Result::ok) {
+            use std::io::{Read, Write};
+            // The gate may have left.
+            let _ = socket.read(&mut [0; 4096]);
+            let _ = socket.write_all(
+                b"HTTP/1.1 404 Not Found\r\nServer: nginx\r\nContent-Length: 0\r\nConnection: close\r\n\r\n",
+            );
+        }
+    });
+    until_late("it waits", || told(&gate, "a.test").contains("it is not this gate (server: nginx)"));
+    assert_eq!(scene.ca.count(Asked::NewOrder), 0);
 }

@@ -206,3 +206,20 @@ fn one_folder_belongs_to_one_gate() {
     assert!(is_served(&ca, &second), "what is there is served");
     assert_eq!(ca.orders(), ["a.test"]);
 }
+
+#[test]
+fn a_folder_in_memory_is_told() {
+    let Ok(dir) = tempfile::tempdir_in("/dev/shm") else { return };
+    if rustix::fs::statfs(dir.path()).unwrap().f_type != 0x0102_1994 {
+        // It is on a disk here.
+        return;
+    }
+    let ca = TestCa::start();
+    let gate = start(dir.path(), &ca);
+    let store = dir.path().join("store");
+    let expected = format!(
+        "WARN {} is in memory (tmpfs): certificates are lost with it; name a folder on a disk",
+        store.display()
+    );
+    until("it is told", || gate.log().contains(&expected));
+}

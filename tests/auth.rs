@@ -7,7 +7,7 @@ mod support;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use smolgate::auth::encode;
-use smolgate::config::{MemoryInputs, load};
+use smolgate::config::{MemoryInputs, load, view};
 use support::gate::TestGate;
 use support::message::Response;
 use support::upstream::Upstream;
@@ -224,4 +224,27 @@ fn errors_name_the_place_and_show_no_hash() {
     }
     let warning = said(&format!("\"ann:{HASH}\""));
     assert!(warning.contains("in the clear") && !warning.contains(HASH), "{warning}");
+}
+
+/// The text of a view loads again, though it has no hash of a password, and says so.
+#[test]
+fn a_view_without_hashes_loads_again_and_lets_no_user_in() {
+    let loaded = |text: String| load(&["a.yml".into()], &MemoryInputs::new().file("a.yml", text)).unwrap();
+    let text = format!(
+        "http_config: {{ port: 80 }}\nhttp_routes: [{{ target: \"h:1\", auth: {{ basic: {{ users: {{ ann: \"{HASH}\" }}, realm: a }} }} }}]"
+    );
+    let shown = view(&loaded(text).plan);
+    assert!(!shown.contains(HASH), "{shown}");
+    let again = loaded(shown.clone());
+    let warnings: String = again.warnings.iter().map(|warning| warning.render(false)).collect();
+    assert!(warnings.contains("this secret was left out") && warnings.contains("ann"), "{warnings}");
+    assert_eq!(view(&again.plan), shown);
+
+    let _alone = alone();
+    let upstream = Upstream::says("fine");
+    let gate = TestGate::start(CONFIG, &[("target", &upstream.address()), ("hash", &"[redacted]")]);
+    for password in ["[redacted]", "sesame", ""] {
+        assert_eq!(get(&gate, "app.test", "/admin", &basic("ann", password)).status(), 401, "{password}");
+    }
+    assert!(upstream.requests().is_empty());
 }

@@ -482,4 +482,21 @@ fn views_show_no_secret_and_no_key() {
         assert!(said.is_empty() && view.contains(shown), "{auth}: {said}{view}");
         assert!(!view.contains(SECRET) && !view.contains("kty"), "{view}");
     }
+    // The word in the place of the secret is a warning, and no key.
+    let (warned, again) = said("{ jwt: { keys: { secret: \"[redacted]\" } } }");
+    assert!(
+        warned.contains("this secret was left out") && again.contains("secret: \"[redacted]\""),
+        "{warned}"
+    );
+    let config = CONFIG.replace(SECRET, "[redacted]");
+    let target = Upstream::says("fine");
+    let gate = TestGate::start(
+        &config,
+        &[("server", &Refusing::new().to_string()), ("target", &target.address()), ("log", &log())],
+    );
+    let token = tagged("[redacted]", &json!({ "sub": "ann", "exp": LATER }));
+    for lines in [String::new(), format!("Authorization: Bearer {token}\r\n")] {
+        let status = get(&gate, "own.test", "/", &lines).status();
+        assert!(matches!(status, 401 | 503), "{status}");
+    }
 }

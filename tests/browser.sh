@@ -3,39 +3,12 @@
 # application, a sign-in by `auth.forward`, compression and streams, pages of one's own and maintenance. Then the page of the
 # internal API, in tests/page.py. Needs the Debian
 # packages chromium and python3. Everything is on loopback: names below `localhost` lead there.
-set -euo pipefail
-cd "$(dirname "$0")/.."
+# shellcheck source=tests/scripts/common.sh
+source "$(dirname "$0")/scripts/common.sh"
 
-cargo build --locked
-work=$(mktemp -d)
-readonly work
-pids=()
-cleanup() {
-    local code=$? pid
-    trap - EXIT
-    for pid in "${pids[@]}"; do
-        kill "$pid" 2>/dev/null || true
-        wait "$pid" 2>/dev/null || true
-    done
-    if [[ $code -ne 0 ]]; then
-        tail -n 40 "$work"/*.log >&2 || true
-    fi
-    # Children of the browser may still write into their profile.
-    rm -rf "$work" 2>/dev/null || { sleep 1; rm -rf "$work"; }
-    exit "$code"
-}
-trap cleanup EXIT
-trap 'exit 130' INT TERM
-
-# Three ports that are free now. Nothing listens on the last one.
-read -r port target nobody < <(python3 - <<'PY'
-import socket
-sockets = [socket.socket() for _ in range(3)]
-for one in sockets:
-    one.bind(("127.0.0.1", 0))
-print(*(one.getsockname()[1] for one in sockets))
-PY
-)
+# Nothing listens on the last one.
+free_ports 3
+read -r port target unused <<<"${ports[*]}"
 
 mkdir -p "$work/site/assets"
 cat >"$work/site/index.html" <<'HTML'
@@ -71,7 +44,7 @@ http_routes:
     cors: &app { origins: "http://app.site.localhost:$port", credentials: true }
     rate_limit: { requests: 1, per: 1h, by: all }
     target: "http://127.0.0.1:$target"
-  - { host: api.site.localhost, path_prefix: /dead, cors: *app, target: "http://127.0.0.1:$nobody" }
+  - { host: api.site.localhost, path_prefix: /dead, cors: *app, target: "http://127.0.0.1:$unused" }
   - { host: api.site.localhost, path_prefix: /closed, cors: "https://other.example", target: "http://127.0.0.1:$target" }
   - { host: api.site.localhost, cors: *app, target: "http://127.0.0.1:$target" }
   - host: spa.site.localhost
@@ -85,7 +58,7 @@ http_routes:
   - { host: login.site.localhost, target: "http://127.0.0.1:$target" }
   - host: shop.site.localhost
     respond: { status: 503, page: ./maintenance.html, headers: { Retry-After: "300" } }
-  - { host: app.site.localhost, path_prefix: /gone, target: "http://127.0.0.1:$nobody" }
+  - { host: app.site.localhost, path_prefix: /gone, target: "http://127.0.0.1:$unused" }
   - { host: app.site.localhost, path_prefix: /broken, intercept: 5xx, target: "http://127.0.0.1:$target" }
   - { host: app.site.localhost, compress: true, target: "http://127.0.0.1:$target" }
 YAML
@@ -245,16 +218,10 @@ PY
 
 python3 "$work/target.py" "$target" "$port" >"$work/report.txt" 2>"$work/target.log" &
 report=$!
-pids+=("$report")
-target/debug/smolgate run -c "$work/smolgate.yml" >"$work/gate.log" 2>&1 &
-pids+=("$!")
-for ((tries = 0; tries < 600; tries++)); do
-    curl -fsS -o /dev/null "http://127.0.0.1:$port/report/warm?ok=true" 2>/dev/null && break
-    sleep 0.1
-done
-chromium --headless=new --no-sandbox --disable-gpu --no-first-run --disable-background-networking --no-proxy-server \
-    --user-data-dir="$work/profile" --remote-debugging-port=0 "http://app.site.localhost:$port/start" >"$work/chromium.log" 2>&1 &
-pids+=("$!")
+start gate "$gate" run -c "$work/smolgate.yml"
+until_true "the gate answers" curl -fsS "http://127.0.0.1:$port/report/warm?ok=true"
+start chromium chromium --headless=new --no-sandbox --disable-gpu --no-first-run --disable-background-networking --no-proxy-server \
+    --user-data-dir="$work/profile" --remote-debugging-port=0 "http://app.site.localhost:$port/start"
 
 code=0
 wait "$report" || code=1

@@ -492,3 +492,25 @@ fn an_unknown_level_is_exit_code_2() {
     let ended = Ended::from(command.env("RUST_LOG", "==").output().unwrap());
     assert!(ended.failed(2).contains("RUST_LOG"));
 }
+
+#[test]
+fn a_key_of_a_store_is_new_each_time_and_valid() {
+    let key = || {
+        let output = Command::new(env!("CARGO_BIN_EXE_smolgate")).args(["store", "key"]).output().unwrap();
+        assert_eq!(output.status.code(), Some(0));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let (one, other) = (key(), key());
+    assert_ne!(one, other);
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("smolgate.yml");
+    for (key, code) in [(one.trim(), 0), (&one.trim()[1..], 1)] {
+        let text = format!(
+            "acme: ops@example.com\nstore: {{ s3: {{ bucket: b }}, key: \"{key}\" }}\nlisteners:\n  - {{ name: http, bind: 80, rules: [{{ respond: {{}} }}] }}\n"
+        );
+        fs::write(&file, text).unwrap();
+        let output =
+            Command::new(env!("CARGO_BIN_EXE_smolgate")).arg("check").arg("-c").arg(&file).output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}

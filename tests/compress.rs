@@ -2,12 +2,19 @@
 
 #![cfg(feature = "compress")]
 
+#[cfg(feature = "http2")]
+#[path = "compress/streams.rs"]
+mod streams;
 mod support;
+#[cfg(feature = "zstd")]
+#[path = "compress/zstandard.rs"]
+mod zstandard;
 
 use std::io::Read;
 use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
 
-use flate2::read::GzDecoder;
+use flate2::bufread::GzDecoder;
 use flate2::{Decompress, FlushDecompress};
 use support::client::Client;
 use support::gate::TestGate;
@@ -53,8 +60,15 @@ fn decoded(response: &Response) -> Vec<u8> {
     assert_eq!((response.status(), &response.body.fault), (200, &None), "{response:?}");
     assert_eq!(response.get("content-encoding"), Some("gzip"), "{response:?}");
     assert_eq!((response.get("content-length"), response.body.framing), (None, Framing::Chunked));
-    let mut all = Vec::new();
-    GzDecoder::new(&*response.body.bytes).read_to_end(&mut all).expect("a whole gzip stream");
+    gunzip(&response.body.bytes)
+}
+
+/// The bytes of a gzip stream, behind which nothing stands.
+#[track_caller]
+fn gunzip(bytes: &[u8]) -> Vec<u8> {
+    let (mut decoder, mut all) = (GzDecoder::new(bytes), Vec::new());
+    decoder.read_to_end(&mut all).expect("a whole gzip stream");
+    assert_eq!(decoder.into_inner(), b"");
     all
 }
 
@@ -183,7 +197,7 @@ fn head_and_conditional_requests() {
         match (request.method(), wanted, request.head.get("if-match"), request.head.get("range")) {
             ("HEAD", ..) => connection.send(&head),
             // A weak comparison (RFC 9110, section 13.1.2).
-            (_, Some("W/\"a\""), ..) => connection.send("HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\n\r\n"),
+            (_, Some("W/\"a\"" | "\"a\""), ..) => connection.send("HTTP/1.1 304 Not Modified\r\nETag: \"a\"\r\n\r\n"),
             // A strong one, in which a weak tag is never equal (section 13.1.1).
             (_, _, Some(tag), _) if tag.starts_with("W/") => {
                 connection.send("HTTP/1.1 412 Precondition Failed\r\nContent-Length: 0\r\n\r\n");
@@ -211,6 +225,10 @@ fn head_and_conditional_requests() {
     let response = ask("GET", &format!("If-None-Match: {tag}"));
     assert_eq!((response.status(), response.get("etag")), (304, Some("W/\"a\"")));
     assert_eq!(response.get("vary"), Some("Accept-Encoding"));
+    // A client that has the plain form names its tag, which is strong, and the 304 has that.
+    let response = ask("GET", "If-None-Match: \"a\"");
+    assert_eq!((response.status(), response.get("etag")), (304, Some("\"a\"")));
+    assert_eq!(response.get("vary"), Some("Accept-Encoding"));
     assert_eq!(ask("PUT", &format!("If-Match: {tag}")).status(), 412);
     let response = ask("GET", "Range: bytes=0-1");
     response.expect(206, "wo");
@@ -228,21 +246,28 @@ impl Reader {
     fn read(&mut self, count: usize) -> Vec<u8> {
         let mut all = Vec::new();
         while all.len() < count {
-            let mut size = String::new();
-            while !size.ends_with("\r\n") {
-                size.push(char::from(self.client.read_exact(1)[0]));
-            }
-            let size = usize::from_str_radix(size.trim_end(), 16).expect("the size of a chunk");
-            assert_ne!(size, 0, "the body has ended after {}", all.len());
-            let chunk = self.client.read_exact(size + 2);
+            let chunk = read_chunk(&mut self.client);
             let mut room = Vec::with_capacity(1_000);
             let before = self.state.total_in();
-            self.state.decompress_vec(&chunk[..size], &mut room, FlushDecompress::Sync).expect("gzip");
-            assert_eq!(self.state.total_in() - before, size as u64);
+            self.state.decompress_vec(&chunk, &mut room, FlushDecompress::Sync).expect("gzip");
+            assert_eq!(self.state.total_in() - before, chunk.len() as u64);
             all.extend(room);
         }
         all
     }
+}
+
+/// Reads a chunk that is not the last one.
+fn read_chunk(client: &mut Client) -> Vec<u8> {
+    let mut size = String::new();
+    while !size.ends_with("\r\n") {
+        size.push(char::from(client.read_exact(1)[0]));
+    }
+    let size = usize::from_str_radix(size.trim_end(), 16).expect("the size of a chunk");
+    assert_ne!(size, 0, "the body has ended");
+    let mut chunk = client.read_exact(size + 2);
+    chunk.truncate(size);
+    chunk
 }
 
 /// The target sends a byte when the client has decoded the one before.
@@ -378,7 +403,8 @@ fn responses_of_rules_are_compressed_too() {
 #[test]
 fn files_are_compressed_too() {
     let dir = tempfile::tempdir().unwrap();
-    for (name, length) in [("short.css", 2_000), ("long.js", 300_000)] {
+    for (name, length) in [("short.css", 2_000), ("long.js", 300_000), ("tiny.css", 1_023), ("a.png", 2_000)]
+    {
         std::fs::write(dir.path().join(name), text(length)).unwrap();
     }
     let gate = TestGate::start(
@@ -400,6 +426,27 @@ fn files_are_compressed_too() {
         let response = client.exchange(request("HEAD", target, &["Accept-Encoding: gzip"]));
         assert_eq!((response.status(), response.get("content-encoding")), (200, Some("gzip")));
         client.exchange(request("GET", target, &[])).expect(200, text(length));
+        // A 304 has the tag of the 200 that this client would get.
+        for (tag, accept) in [(tag.as_str(), "gzip"), (tag.trim_start_matches("W/"), "br")] {
+            for known in [tag, "*"] {
+                let (accept, known) =
+                    (format!("Accept-Encoding: {accept}"), format!("If-None-Match: {known}"));
+                let response = client.exchange(request("GET", target, &[&accept, &known]));
+                assert_eq!((response.status(), response.get("etag")), (304, Some(tag)));
+                assert_eq!(response.get("vary"), Some("Accept-Encoding"));
+            }
+        }
+    }
+    for target in ["/tiny.css", "/a.png"] {
+        let plain = client.exchange(request("GET", target, &["Accept-Encoding: gzip"]));
+        let tag = plain.get("etag").expect("a tag");
+        assert!(tag.starts_with('"'), "{tag}");
+        for known in [tag, &format!("W/{tag}"), "*"] {
+            let fields = ["Accept-Encoding: gzip", &format!("If-None-Match: {known}")];
+            let response = client.exchange(request("GET", target, &fields));
+            assert_eq!((response.status(), response.get("etag")), (304, Some(tag)), "{known}");
+            assert_eq!(response.get("vary"), None);
+        }
     }
 }
 
@@ -433,4 +480,27 @@ fn curl_and_python_read_what_is_sent() {
         .into_iter()
         .all(|request| request.head.list("accept-encoding").contains(&"gzip".into()));
     assert!(accepts);
+}
+
+/// A body of noise, which stays as long as it was, is no faster than it may be. No machine is too slow for that.
+#[test]
+fn encoded_bodies_keep_their_speed() {
+    let body = pattern(6, 30_000);
+    let head = format!("HTTP/1.1 200 OK\r\n{HTML}Content-Length: {}\r\n\r\n", body.len());
+    let upstream = Upstream::answers([head.as_bytes(), &body].concat());
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("a.txt"), &body).unwrap();
+    let files = if cfg!(feature = "files") { "- { path: /a.txt, files: \"{root}\" }" } else { "" };
+    let config = format!(
+        "http_config: {{ port: \"127.0.0.1:0\", compress: true, speed: {{ download: 400kbit }} }}\n\
+         http_routes:\n  {files}\n  - target: \"{{target}}\"\n"
+    );
+    let gate = TestGate::start(&config, &[("target", &upstream), ("root", &dir.path().display())]);
+    // 50,000 bytes in a second, of which a tenth may come at once.
+    let least = Duration::from_millis(500);
+    for target in ["/", "/a.txt"] {
+        let begin = Instant::now();
+        assert!(decoded(&get(&gate, target)) == body, "{target}");
+        assert!(begin.elapsed() >= least, "{target}: {:?}", begin.elapsed());
+    }
 }

@@ -96,6 +96,22 @@ fn the_address_of_the_client_counts() {
         ("192.0.2.8", "/admin HTTP/1.1\r\nHost: nas.test\r\nX-Forwarded-For: 10.0.0.1", 403),
         ("10.0.0.1", "/admin HTTP/1.1\r\nHost: nas.test\r\nX-Forwarded-For: 11.0.0.1", 1),
     ]);
+    // Forms in which a proxy may write an address, and a chain of many. What is no address ends the search.
+    let chain = format!("{}10.0.0.1", "11.0.0.1, ".repeat(99));
+    for (value, expected) in [
+        ("::ffff:10.0.0.1", 1),
+        ("[::ffff:10.0.0.1]:4711", 1),
+        ("10.0.0.1:4711", 1),
+        ("11.0.0.1, 12.0.0.1, 10.0.0.1", 1),
+        (&chain, 1),
+        ("10.0.0.1, unknown", 403),
+        ("10.0.0.1, not an address", 403),
+        ("unknown", 403),
+        ("10.0.0.1, ", 1),
+    ] {
+        let head = format!("/admin HTTP/1.1\r\nHost: nas.test\r\nX-Forwarded-For: {value}");
+        expect(&[("192.0.2.9", &head, expected)]);
+    }
 }
 
 /// A rule with conditions takes a reading of a path only if its conditions hold for the request, and a rule with a glob

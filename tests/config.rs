@@ -78,7 +78,7 @@ fn a_view_loads_to_an_equal_plan() {
         tried += 1;
         let shown = view(&loaded.plan);
         assert!(!shown.contains("sesame"), "{} shows the token", path.display());
-        let again = load(&["view.yml".into()], &MemoryInputs::new().file("view.yml", shown.clone()));
+        let again = load(&["view.yml".into()], &memory.file("view.yml", shown.clone()));
         let again = again.unwrap_or_else(|errors| panic!("{}: {errors}\n{shown}", path.display()));
         assert_eq!(without_origins(again.plan), without_origins(loaded.plan), "{}", path.display());
     }
@@ -104,6 +104,21 @@ fn a_token_is_never_shown() {
         assert!(errors.starts_with("error"), "{text}\n{errors}");
         assert!(!errors.contains("sesame"), "{text}\n{errors}");
     }
+}
+
+#[test]
+fn many_rules_with_conditions_at_one_place_are_a_warning() {
+    let warnings = |count: usize, path: fn(usize) -> String| {
+        let rule = |at| {
+            format!("  - {{ path_prefix: {}, header: {{ X-A: \"{at}\" }}, target: \"a:1\" }}\n", path(at))
+        };
+        let rules: String = (0..count).map(rule).collect();
+        let said = outcome(&format!("http_config: {{ port: 80 }}\nhttp_routes:\n{rules}"));
+        said.matches("warning: 100 rules with conditions stand at one host and path").count()
+    };
+    assert_eq!(warnings(150, |_| "/a".to_owned()), 1);
+    assert_eq!(warnings(99, |_| "/a".to_owned()), 0);
+    assert_eq!(warnings(150, |at| format!("/{at}")), 0);
 }
 
 #[test]
@@ -204,7 +219,7 @@ proptest! {
         let (memory, paths) = inputs(&broken(&FILES[which % FILES.len()].input, &breaks));
         match load(&paths, &memory) {
             Ok(loaded) => {
-                let again = load(&["view.yml".into()], &MemoryInputs::new().file("view.yml", view(&loaded.plan)));
+                let again = load(&["view.yml".into()], &memory.file("view.yml", view(&loaded.plan)));
                 prop_assert!(again.is_ok(), "{}", view(&loaded.plan));
             }
             Err(errors) => prop_assert!(errors.errors().count() > 0 && !errors.to_string().is_empty()),

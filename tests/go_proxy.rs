@@ -93,6 +93,9 @@ fn the_longest_path_wins_and_is_taken_off_and_joined() {
     assert_eq!((health.status(), health.get("content-type")), (200, Some("application/json")));
     let health: serde_json::Value = serde_json::from_str(&health.text()).unwrap();
     assert_eq!((&health["status"], &health["config"]["routes"]), (&"UP".into(), &7.into()));
+    let started = health["startTime"].as_str().expect("a time");
+    assert!(started.starts_with("20") && started.ends_with('Z') && started.len() == 24, "{started}");
+    assert_eq!(health["smolgate"]["version"], env!("CARGO_PKG_VERSION"));
 }
 
 #[test]

@@ -332,7 +332,7 @@ fn a_unix_socket_is_for_its_owner_and_a_stale_one_is_replaced() {
     assert_eq!(server.address(), None);
     assert_eq!(std::fs::metadata(&path).unwrap().permissions().mode() & 0o777, 0o600);
     assert_eq!(client::get(&bind, None, "/livez", PATIENCE).unwrap(), (200, "ok\n".to_string()));
-    assert_eq!(client::post(&bind, None, "/reload", PATIENCE).unwrap().0, 200);
+    assert_eq!(client::ask("POST", &bind, None, "/reload", "", PATIENCE).unwrap().0, 200);
     let error = Server::start(&bind, None, fake.clone()).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::AddrInUse);
     server.stop();
@@ -353,7 +353,8 @@ fn the_client_speaks_to_every_kind_of_bind() {
     for bind in [InternalBind::Tcp(Bind::Any(port)), InternalBind::Tcp(unspecified)] {
         assert_eq!(client::get(&bind, None, "/config", PATIENCE).unwrap().0, 401);
         assert_eq!(client::get(&bind, Some(&secret), "/config", PATIENCE).unwrap().0, 200);
-        let (status, line) = client::post(&bind, Some(&secret), "/reload?restart=true", PATIENCE).unwrap();
+        let (status, line) =
+            client::ask("POST", &bind, Some(&secret), "/reload?restart=true", "", PATIENCE).unwrap();
         assert_eq!((status, line.as_str()), (200, "reloaded: 1 rule changed, in 2 ms\n"));
     }
     assert_eq!(fake.restarts.load(SeqCst), 2);

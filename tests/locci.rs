@@ -167,14 +167,12 @@ fn middlewares_do_what_the_guide_says() {
 fn a_route_that_believes_to_be_protected_does_not_start_open() {
     let upstream = Upstream::says("fine");
     let place = Place::with(&[]);
-    for (named, declared) in [
-        ("cors", ""),
-        ("authentication", ""),
-        (
-            "authentication",
-            "authentication: { jwt_secret: a-secret-of-thirty-two-bytes-xxxx, excluded_paths: [] }",
-        ),
-        ("tracing", ""),
+    for (named, declared, line) in [
+        ("cors", "", 5),
+        ("authentication", "", 5),
+        ("authentication", "authentication: { jwt_secret: a-secret-that-is-short, excluded_paths: [] }", 6),
+        ("jwt", "authentication: { excluded_paths: [] }", 5),
+        ("tracing", "", 5),
     ] {
         let yaml = format!(
             "mode: api_gateway\nserver: {{ bind_address: \"127.0.0.1:0\" }}\n\
@@ -184,9 +182,66 @@ fn a_route_that_believes_to_be_protected_does_not_start_open() {
         );
         fs::write(place.path().join("config.yaml"), yaml).unwrap();
         let told = place.run("run config.yaml").failed(1);
-        assert!(told.contains("config.yaml:5:"), "{told}");
+        assert!(told.contains(&format!("config.yaml:{line}:")), "{told}");
         assert!(!told.contains("a-secret"), "{told}");
     }
+}
+
+/// The secret of tokens signs with HS256, and the paths that are excluded need none. What the upstream received is judged.
+#[cfg(feature = "jwt")]
+#[test]
+fn a_route_with_authentication_asks_for_a_token() {
+    use support::tokens::{LATER, tagged};
+    const SECRET: &str = "a-secret-of-thirty-two-bytes-xxxx";
+    let upstream = Upstream::says("fine");
+    let (gate, _place) = gateway(
+        "    api: { path_pattern: \"^/api\", methods: [GET], upstream: app, strip_prefix: true, middlewares: [authentication, cors] }\n\
+         \x20   open: { path_pattern: \"^/\", upstream: app, middlewares: [] }\n",
+        &format!(
+            "authentication: {{ jwt_secret: {SECRET}, excluded_paths: [/api/health, /metrics] }}, \
+             cors: {{ allowed_origins: [\"https://app.test\"], allowed_methods: [GET], allowed_headers: [\"*\"] }}"
+        ),
+        &upstream,
+    );
+    let token = |secret: &str, exp: u64| {
+        format!(
+            "Authorization: Bearer {}\r\n",
+            tagged(secret, &serde_json::json!({ "sub": "ann", "exp": exp }))
+        )
+    };
+    for lines in [
+        String::new(),
+        token("another-secret-of-thirty-two-bytes", LATER),
+        token(SECRET, 1_000),
+        "Authorization: Bearer a.b.c\r\n".to_owned(),
+    ] {
+        for path in ["/api", "/api/users", "/api/health/x", "/api/healthz", "/%61pi/users"] {
+            let refused = ask(&gate, &format!("GET {path}"), &format!("{lines}Origin: https://app.test\r\n"));
+            assert_eq!(refused.status(), 401, "{path} {lines}");
+            assert!(refused.get("www-authenticate").is_some_and(|value| value.starts_with("Bearer")));
+            assert_eq!(refused.get("access-control-allow-origin"), Some("https://app.test"));
+        }
+    }
+    assert_eq!(ask(&gate, "GET //api/users", "").status(), 400, "a path that servers read in two ways");
+    assert!(upstream.requests().is_empty());
+    let fine = token(SECRET, LATER);
+    for (line, lines, status, received) in [
+        ("GET /api/users?a=b", &*fine, 200, Some("/users?a=b")),
+        ("GET /api/health", "", 200, Some("/health")),
+        ("GET /api/h%65alth?q", "", 200, Some("/health?q")),
+        ("HEAD /api/health", "", 200, Some("/health")),
+        ("POST /api/health", "", 405, None),
+        ("GET /metrics", "", 200, Some("/metrics")),
+        ("GET /other", "", 200, Some("/other")),
+    ] {
+        let before = upstream.requests().len();
+        assert_eq!(ask(&gate, line, lines).status(), status, "{line}");
+        let requests = upstream.requests();
+        let target = requests.get(before).map(|request| request.target().to_owned());
+        assert_eq!(target.as_deref(), received, "{line}");
+    }
+    let first = &upstream.requests()[0];
+    assert!(first.head.get("authorization").is_some(), "the target gets the token");
 }
 
 /// The guide's demo: six requests, each on a connection of its own, go to the servers in their written order.

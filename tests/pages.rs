@@ -91,10 +91,30 @@ fn browsers_get_pages_for_answers_of_the_gate() {
     let refused =
         gate.client_of("other").exchange(format!("GET /../a HTTP/1.1\r\nHost: a\r\n{BROWSER}\r\n\r\n"));
     expect_page(&refused, 400, &page("top", "400 request_target []"));
-    // Other clients get the form that they ask for.
     assert!(gate.exchange(request("GET", "unknown.test", &[])).text().starts_with("404 Not Found: "));
-    let json = gate.exchange(request("GET", "unknown.test", &["Accept: application/json"]));
-    assert_eq!(json.get("content-type"), Some("application/json"));
+    // Other clients get the form that they ask for, and caches are told.
+    for (accept, form) in [
+        ("application/json", "application/json"),
+        ("APPLICATION/Json;q=0.9", "application/json"),
+        ("application/json, text/plain, */*", "application/json"),
+        ("text/html;q=0.1, application/*", "application/json"),
+        ("text/html;q=0.9, application/json", "application/json"),
+        ("*/*", "text/plain; charset=utf-8"),
+        ("text/*", "text/plain; charset=utf-8"),
+        ("text/html;q=0, */*;q=0.1", "text/plain; charset=utf-8"),
+        ("image/png", "text/plain; charset=utf-8"),
+        ("Text/HTML", "text/html; charset=utf-8"),
+        ("application/json;q=0.5, text/html;q=0.6", "text/html; charset=utf-8"),
+        ("text/*;q=0.5, text/plain;q=0.1", "text/html; charset=utf-8"),
+    ] {
+        let response = gate.exchange(request("GET", "unknown.test", &[&format!("Accept: {accept}")]));
+        assert_eq!(
+            (response.get("content-type"), response.get("vary")),
+            (Some(form), Some("Accept")),
+            "{accept}"
+        );
+        assert_eq!(response.text().starts_with("<style>"), form.starts_with("text/html"), "{accept}");
+    }
 }
 
 const INTERCEPT: &str = r#"
@@ -112,7 +132,7 @@ fn a_page_stands_in_for_an_answer_of_a_target() {
     let upstream = Upstream::each(|connection, request| {
         let (status, body) =
             request.head.get("x-answer").and_then(|wanted| wanted.split_once(' ')).expect("an answer");
-        let fields = "WWW-Authenticate: Bearer\r\nSet-Cookie: a=b\r\nETag: \"a\"\r\nContent-Type: text/plain";
+        let fields = "Vary: Origin\r\nWWW-Authenticate: Bearer\r\nSet-Cookie: a=b\r\nETag: \"a\"\r\nContent-Type: text/plain";
         match body {
             "chunked" => connection.send(format!(
                 "HTTP/1.1 {status} X\r\n{fields}\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n\r\n"
@@ -141,6 +161,7 @@ fn a_page_stands_in_for_an_answer_of_a_target() {
         assert!(response.text().starts_with(&page(name, &format!("{status}  ["))), "{answer}: {response:?}");
         assert_eq!(response.get("content-type"), Some("text/html; charset=utf-8"));
         assert_eq!((response.get("etag"), response.get("transfer-encoding")), (None, None));
+        assert_eq!(response.get("vary"), Some("Origin, Accept"));
         // Fields that do not describe the body stay.
         assert_eq!(
             (response.get("www-authenticate"), response.get("set-cookie")),
@@ -149,10 +170,21 @@ fn a_page_stands_in_for_an_answer_of_a_target() {
         assert_eq!(upstream.connections(), connections, "{answer}");
     }
     // Another status, another client, another rule.
-    ask("pages.test", "404 5", BROWSER).expect(404, "xxxxx");
-    ask("pages.test", "503 5", BROWSER).expect(503, "xxxxx");
-    ask("pages.test", "502 5", "Accept: application/json").expect(502, "xxxxx");
-    ask("pageless.test", "502 5", BROWSER).expect(502, "xxxxx");
+    for (host, answer, accept, vary) in [
+        ("pages.test", "404 5", BROWSER, "Origin"),
+        ("pages.test", "503 5", BROWSER, "Origin"),
+        ("pages.test", "502 5", "Accept: application/json", "Origin, Accept"),
+        ("pages.test", "502 5", "Accept: text/html;q=0.5, */*", "Origin, Accept"),
+        ("pageless.test", "502 5", BROWSER, "Origin"),
+    ] {
+        let response = ask(host, answer, accept);
+        response.expect(answer[..3].parse().expect("a status"), "xxxxx");
+        assert_eq!(
+            (response.get("vary"), response.get("etag")),
+            (Some(vary), Some("\"a\"")),
+            "{answer} {accept}"
+        );
+    }
     let head = client.exchange(request("HEAD", "pages.test", &["X-Answer: 502 5", BROWSER]));
     assert_eq!(
         (head.status(), head.text(), head.get("content-type")),

@@ -3,90 +3,22 @@
 # and updates of a BIND write, wildcards too. With another key of the account, and from a second Pebble when the first is gone. Nine of ten nonces are refused. Over a restart of the gate, with an
 # external account, and for a name that the authority refuses. Needs the Debian packages pebble, bind9, curl, openssl and
 # python3. Everything is on loopback.
-set -euo pipefail
-cd "$(dirname "$0")/.."
+# shellcheck source=tests/scripts/common.sh
+source "$(dirname "$0")/scripts/common.sh"
 
-cargo build --locked
-readonly gate=$PWD/target/debug/smolgate
-work=$(mktemp -d)
-readonly work
-pids=()
-cleanup() {
-    local code=$? pid
-    trap - EXIT
-    for pid in "${pids[@]}"; do
-        kill "$pid" 2>/dev/null || true
-        wait "$pid" 2>/dev/null || true
-    done
-    if [[ $code -ne 0 ]]; then
-        tail -n 40 "$work"/*.log >&2 || true
-    fi
-    rm -rf "$work"
-    exit "$code"
-}
-trap cleanup EXIT
-trap 'exit 130' INT TERM
-
-# Twelve ports that are free now.
+export PEBBLE_WFE_NONCEREJECT=90
+free_ports 12
 read -r acme management dns control http https api bind acme_of_bind management_of_bind acme_of_second \
-    management_of_second < <(python3 - <<'PY'
-import socket
-sockets = [socket.socket() for _ in range(12)]
-for one in sockets:
-    one.bind(("127.0.0.1", 0))
-print(*(one.getsockname()[1] for one in sockets))
-PY
-)
-
-fail() {
-    echo "pebble.sh: $*" >&2
-    exit 1
-}
-
-# until_true WHAT COMMAND...: asks ten times a second, for a minute.
-until_true() {
-    local what=$1 tries
-    shift
-    for ((tries = 0; tries < 600; tries++)); do
-        "$@" >/dev/null 2>&1 && return
-        sleep 0.1
-    done
-    fail "timed out before $what"
-}
-
-# The certificate of Pebble itself, and its authority.
-openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -days 2 -subj /CN=pebble-root \
-    -keyout "$work/root.key" -out "$work/root.pem" 2>/dev/null
-openssl req -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=localhost \
-    -keyout "$work/pebble.key" -out "$work/pebble.csr" 2>/dev/null
-openssl x509 -req -in "$work/pebble.csr" -CA "$work/root.pem" -CAkey "$work/root.key" -CAcreateserial -days 2 \
-    -extfile <(echo subjectAltName=DNS:localhost,IP:127.0.0.1) -out "$work/pebble.pem" 2>/dev/null
+    management_of_second <<<"${ports[*]}"
 
 readonly kid=kid-1 hmac=zWNDZM6eQGHWpSRTPal5eIUYFTu7EajVIoguysqZ9wG44nMEtx3MUAsUDkMTQ12W
 
-# start_pebble NAME PORT MANAGEMENT_PORT DNS_PORT: the root of its certificates goes to NAME-issuer.pem.
-start_pebble() {
-    cat >"$work/$1.json" <<JSON
-{ "pebble": {
-    "listenAddress": "127.0.0.1:$2", "managementListenAddress": "127.0.0.1:$3",
-    "certificate": "$work/pebble.pem", "privateKey": "$work/pebble.key",
-    "httpPort": $http, "tlsPort": $https, "externalAccountBindingRequired": true,
-    "externalAccountMACKeys": { "$kid": "$hmac" }, "domainBlocklist": ["refused.pebble.test"]
-} }
-JSON
-    PEBBLE_VA_NOSLEEP=1 PEBBLE_WFE_NONCEREJECT=90 pebble -config "$work/$1.json" -dnsserver "127.0.0.1:$4" \
-        >"$work/$1.log" 2>&1 &
-    pebble_pid=$!
-    pids+=("$pebble_pid")
-    until_true "$1 answers" curl -fsS --cacert "$work/root.pem" "https://localhost:$3/roots/0"
-    curl -fsS --cacert "$work/root.pem" "https://localhost:$3/roots/0" >"$work/$1-issuer.pem"
-}
+readonly account="\"externalAccountBindingRequired\": true, \"externalAccountMACKeys\": { \"$kid\": \"$hmac\" }"
+readonly more="$account, \"domainBlocklist\": [\"refused.pebble.test\"]"
 
-pebble-challtestsrv -dns01 "127.0.0.1:$dns" -management "127.0.0.1:$control" -defaultIPv4 127.0.0.1 -defaultIPv6 "" \
-    -http01 "" -https01 "" -tlsalpn01 "" >"$work/dns.log" 2>&1 &
-pids+=("$!")
-start_pebble pebble "$acme" "$management" "$dns"
-first_pid=$pebble_pid
+start_names "$dns" "$control"
+start_pebble pebble "$acme" "$management" "$dns" "$http" "$https" "$more"
+first_pid=$started
 dns_port=$dns
 
 # configure ACME_PORT CHALLENGE DNS HOST...: DNS is the value of `dns`, or `none`. ACME_PORT may be several, best first.
@@ -118,16 +50,12 @@ YAML
 }
 
 start_gate() {
-    "$gate" run -c "$work/smolgate.yml" >>"$work/gate.log" 2>&1 &
-    gate_pid=$!
-    pids+=("$gate_pid")
+    start gate "$gate" run -c "$work/smolgate.yml"
+    gate_pid=$started
     until_true "the gate answers" "$gate" healthcheck --address "127.0.0.1:$api"
 }
 
-stop_gate() {
-    kill "$gate_pid"
-    wait "$gate_pid" || true
-}
+stop_gate() { stop "$gate_pid"; }
 
 # ask HOST [NAME]: the answer under TLS, checked against the authority of that Pebble.
 ask() {
@@ -199,9 +127,8 @@ controls { };
 key "gate" { algorithm hmac-sha256; secret "$secret"; };
 zone "bind.test" { type primary; file "$work/bind/zone"; update-policy { grant gate zonesub TXT; }; };
 CONF
-named -g -c "$work/bind/named.conf" >"$work/named.log" 2>&1 &
-pids+=("$!")
-start_pebble pebble-of-bind "$acme_of_bind" "$management_of_bind" "$bind"
+start named named -g -c "$work/bind/named.conf"
+start_pebble pebble-of-bind "$acme_of_bind" "$management_of_bind" "$bind" "$http" "$https" "$more"
 update="provider: rfc2136, server: '127.0.0.1:$bind', servers: '127.0.0.1:$bind', key_name: gate"
 configure "$acme_of_bind" dns "{ $update, secret: '$secret' }" "'*.bind.test'" bind.test
 start_gate
@@ -220,14 +147,14 @@ until_true "an alias has a certificate by an update" ask alias.bind.test pebble-
 stop_gate
 
 # The first authority is gone, and the second is asked.
-start_pebble second "$acme_of_second" "$management_of_second" "$dns"
-second_pid=$pebble_pid
+start_pebble second "$acme_of_second" "$management_of_second" "$dns" "$http" "$https" "$more"
+second_pid=$started
 configure "$acme $acme_of_second" http none five.pebble.test
-kill "$first_pid"
+stop "$first_pid"
 start_gate
 until_true "five has a certificate from the second authority" ask five.pebble.test second
 "$gate" certs five.pebble.test --address "127.0.0.1:$api" | grep "CA  .*localhost_$acme_of_second" || fail "the authority is not told"
-kill "$second_pid"
+stop "$second_pid"
 stop_gate
 start_gate
 ask five.pebble.test second >/dev/null || fail "the certificate of the second authority was lost over a restart"

@@ -2,7 +2,7 @@
 //!
 //! The commands run as they stand there. Only the ports are others, and `whoami` stands behind the gate.
 
-#![cfg(all(feature = "demo", feature = "dialects"))]
+#![cfg(all(feature = "demo", feature = "control"))]
 
 mod support;
 
@@ -82,18 +82,32 @@ fn play(heading: &str, format: &str, address: &str, targets: &[u16]) {
         command.arg("config.yaml").current_dir(place.path()).env("INTERNAL_API_PORT", "127.0.0.1:0");
     });
     let served = gate.address("http").to_string();
+    let here = |written: &str| {
+        let mut text = written.replace(address, &served);
+        for (port, whoami) in targets.iter().zip(&all) {
+            text = text.replace(&format!("127.0.0.1:{port}"), &whoami.1.to_string());
+        }
+        text
+    };
     let (mut output, mut asked) = (String::new(), 0);
     for line in &console {
         match line.strip_prefix("$ ") {
-            Some(command) if command.starts_with("curl ") => {
-                let command = command.replace(address, &served);
-                let ran = Command::new("sh").args(["-c", &command]).output().unwrap();
+            Some(command) if command.starts_with("curl ") || command.contains(" -c config.yaml") => {
+                let command =
+                    here(command).replacen("smolgate ", &format!("{} ", env!("CARGO_BIN_EXE_smolgate")), 1);
+                let mut shell = Command::new("sh");
+                let shell = shell.args(["-c", &command]).current_dir(place.path());
+                let ran =
+                    shell.env("INTERNAL_API_PORT", gate.internal_address().to_string()).output().unwrap();
                 assert!(ran.status.success(), "{command}: {}", String::from_utf8_lossy(&ran.stderr));
                 output = String::from_utf8(ran.stdout).unwrap().replace('\r', "");
                 asked += 1;
             }
             Some(_) => output.clear(),
-            None => assert!(output.lines().any(|printed| printed == line), "{line} is not in {output}"),
+            None => {
+                let line = here(line);
+                assert!(output.lines().any(|printed| printed == line), "{line} is not in {output}");
+            }
         }
     }
     assert!(asked >= 3, "only {asked} requests");

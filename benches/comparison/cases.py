@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+import tokens
+
 # Hosts with a rule each, in the cases about rules.
 HOSTS = 10_000
 # Targets in the case about the balance.
@@ -59,6 +61,8 @@ CASES = [
          needs="headers"),
     Case("rate_limit", "A rate limit by client that refuses nothing, 64 connections, one worker", "exchange",
          needs="rate_limit"),
+    Case("jwt", "A token with HS256 in each request, 64 connections, one worker", "exchange",
+         script=("bearer", tokens.token()), needs="jwt"),
     Case("files", "Files of 4 KiB, 64 connections, one worker", "exchange", "/4k", needs="files"),
     Case("files-1m", "Files of 1 MiB, 8 connections, one worker", "bulk", "/1m", connections=8, needs="files"),
     Case("files-tls", "TLS: files of 1 MiB, 8 connections, one worker", "bulk", "/1m", connections=8, needs="files",

@@ -16,10 +16,11 @@ local kinds = {
         wrk.method = "POST"
         wrk.body = string.rep("0123456789", 1000)
     end,
+    bearer = function(token) wrk.headers["Authorization"] = "Bearer " .. token end,
     hosts = function(count)
         -- The step shares no divisor with the count, so it reaches all hosts, each far from the last.
-        for number = 1, count do
-            wrk.headers["Host"] = string.format("host-%d.example.test", number * 7919 % count)
+        for number = 1, tonumber(count) do
+            wrk.headers["Host"] = string.format("host-%d.example.test", number * 7919 % tonumber(count))
             requests[number] = wrk.format()
         end
         request = next_host
@@ -27,7 +28,7 @@ local kinds = {
 }
 
 function init(arguments)
-    kinds[arguments[1]](tonumber(arguments[2]))
+    kinds[arguments[1]](arguments[2])
 end
 
 function done(summary, latency)

@@ -15,6 +15,7 @@ from pathlib import Path
 from string import Template
 
 import machine
+import tokens
 
 TEMPLATES = Path(__file__).parent / "templates"
 
@@ -44,7 +45,21 @@ POLICIES = {
                    "    http-request track-sc0 src\n"
                    "    http-request deny deny_status 429 if { sc_http_req_rate(0) gt 1000000 }",
     },
+    "jwt": {
+        "smolgate": f", auth: {{ jwt: {{ keys: {{ secret: {tokens.SECRET} }} }} }}",
+        # It verifies the token of each request, and reads no time by itself.
+        "haproxy": "    http-request set-var(txn.bearer) http_auth_bearer\n"
+                   "    http-request set-var(txn.exp) http_auth_bearer,jwt_payload_query('$.exp','int')\n"
+                   "    http-request set-var(txn.now) date()\n"
+                   f"    http-request deny deny_status 401 unless {{ var(txn.bearer),jwt_verify(\"HS256\",\"{tokens.SECRET}\") -m int 1 }}\n"
+                   "    http-request deny deny_status 401 if { var(txn.exp),sub(txn.now) -m int lt 0 }",
+    },
 }
+
+
+def policies_of(program):
+    """The names of the policies that a program has."""
+    return {name for name, lines in POLICIES.items() if program in lines}
 
 
 @dataclass
@@ -232,7 +247,7 @@ def nginx_values(setting):
 
 
 def nginx_abilities():
-    return frozenset({"http", "tls", "hosts", "balance", "reload", "files", *POLICIES} | ({"tcp"} if NGINX_STREAM.exists() else set()))
+    return frozenset({"http", "tls", "hosts", "balance", "reload", "files", *policies_of("nginx")} | ({"tcp"} if NGINX_STREAM.exists() else set()))
 
 
 def haproxy_values(setting):
@@ -314,7 +329,7 @@ PEERS = [
          values=smolgate_values,
          tls=', tls: { certificates: { cert: "$folder/tls.crt", key: "$folder/tls.key" }, '
              'default_certificate: { cert: "$folder/tls.crt", key: "$folder/tls.key" } }',
-         abilities=frozenset({"http", "tcp", "tls", "hosts", "balance", "reload", "files", *POLICIES}),
+         abilities=frozenset({"http", "tcp", "tls", "hosts", "balance", "reload", "files", *policies_of("smolgate")}),
          reload=smolgate_reload,
          worker_threads="worker-"),
     Peer("forwarder", "forwarder", (), "", "",
@@ -329,7 +344,7 @@ PEERS = [
          # A reload needs a second process, which costs memory.
          lambda setting, config: ("-db", *(["-W"] if setting.hosts else []), "-f", config),
          values=haproxy_values, tls=" ssl crt $folder/tls.pem",
-         abilities=frozenset({"http", "tcp", "tls", "hosts", "balance", "reload", *POLICIES}),
+         abilities=frozenset({"http", "tcp", "tls", "hosts", "balance", "reload", *policies_of("haproxy")}),
          reload=signal_reload(signal.SIGUSR2)),
     Peer("caddy", "caddy", ("version",), r"v?(\d\S+)", "Caddyfile",
          lambda setting, config: ("run", "--adapter", "caddyfile", "--config", config),

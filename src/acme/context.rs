@@ -1,21 +1,21 @@
 //! The parts that all names share: the folder, the account, the budgets.
 
-use std::collections::BTreeMap;
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use smol::lock::{RwLock, Semaphore};
 
-use super::attempts::{Attempt, Orders as OrderTimes, Record, ca_back_off};
+use super::attempts::{Orders as OrderTimes, Record, ca_back_off};
 use super::ca::{Ca, Session};
 use super::dns::Publisher;
 use super::failure::{Failure, FaultOf};
 use super::protocol::jws::AccountKey;
+use super::shared::Shared;
 use crate::config::plan::{CertificateAuthority, Orders, UpstreamTls};
-use crate::metrics::{Counters, NameState};
 use crate::net::Client;
 use crate::store::{Lock, Store, file_name};
-use crate::tls::{Connector, Issued};
+use crate::tls::Connector;
 
 /// Orders that run at once.
 const ORDERS_MAX: usize = 20;
@@ -31,43 +31,6 @@ const TROUBLES_MAX: u32 = 2;
 
 /// The file with the times of the last orders.
 const ORDER_TIMES: &str = "orders.json";
-
-/// The state of one name, as a person wants to know it.
-#[derive(Clone, Debug)]
-pub struct View {
-    /// The name.
-    pub name: Arc<str>,
-    /// Its state.
-    pub state: NameState,
-    /// The end of the certificate's life, in seconds since 1970.
-    pub until: Option<i64>,
-    /// The next attempt, in seconds since 1970.
-    pub next: Option<u64>,
-    /// The reason of the last failure.
-    pub error: Option<String>,
-    /// The CA of the certificate, or of the next order.
-    pub ca: Option<String>,
-    /// The last attempts, oldest first.
-    pub history: Vec<Attempt>,
-}
-
-/// The wish of an operator.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ask {
-    /// A new certificate, now.
-    Renew,
-    /// The revocation of the certificate, and a new one.
-    Revoke,
-}
-
-/// The parts that outlive a change of the configuration.
-pub(super) struct Shared {
-    pub(super) issued: Arc<Issued>,
-    pub(super) counters: Arc<Counters>,
-    /// Called after another certificate is served.
-    pub(super) changed: Box<dyn Fn() + Send + Sync>,
-    pub(super) views: Mutex<BTreeMap<Arc<str>, View>>,
-}
 
 /// The lock of the folder. All CAs of one configuration share it.
 pub(super) type SharedLock = Arc<smol::lock::Mutex<Option<Arc<Lock>>>>;
@@ -85,6 +48,8 @@ pub(super) struct Context {
     lock: SharedLock,
     opened: smol::lock::Mutex<Option<Arc<Opened>>>,
     trouble: Mutex<Trouble>,
+    /// Domains whose limit at the CA was reached, each with the end of the wait.
+    limited: Mutex<HashMap<Arc<str>, u64>>,
 }
 
 /// The folder and the account, once they can be used.
@@ -107,33 +72,13 @@ struct Trouble {
     failure: Option<Failure>,
 }
 
-impl Shared {
-    /// Changes what is said of a name. A name that is gone stays gone.
-    pub(super) fn tell(&self, view: View) {
-        let mut views = self.views.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = views.get_mut(&view.name) {
-            *known = view;
-        }
-        self.count(&views);
-    }
-
-    /// Changes the end of the certificate that is said of a name.
-    pub(super) fn tell_until(&self, name: &Arc<str>, until: i64) {
-        let mut views = self.views.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(view) = views.get_mut(name) {
-            (view.until, view.state) = (Some(until), NameState::Valid);
-        }
-        self.count(&views);
-    }
-
-    pub(super) fn count(&self, views: &BTreeMap<Arc<str>, View>) {
-        self.counters.set_ordered_names(views.values().map(|view| view.state));
-    }
-}
-
 impl Context {
-    pub(super) fn new(orders: Arc<Orders>, index: usize, shared: Arc<Shared>, lock: SharedLock) -> Self {
-        let store = Store::new(&orders.store, &orders.cas[index].folder());
+    pub(super) fn new(
+        orders: Arc<Orders>,
+        (index, store): (usize, Store),
+        shared: Arc<Shared>,
+        lock: SharedLock,
+    ) -> Self {
         Self {
             orders,
             index,
@@ -144,6 +89,7 @@ impl Context {
             lock,
             opened: smol::lock::Mutex::new(None),
             trouble: Mutex::default(),
+            limited: Mutex::default(),
         }
     }
 
@@ -152,9 +98,29 @@ impl Context {
         &self.orders.cas[self.index]
     }
 
+    /// Whether it is that of the first CA, whose part of the store has what is not of a CA.
+    pub(super) fn is_first(&self) -> bool {
+        self.index == 0
+    }
+
     /// Whether the CA has failed so often that the next one is asked.
     pub(super) fn is_out(&self) -> bool {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner).failures >= TROUBLES_MAX
+    }
+
+    /// Notes that the CA issues no more certificates for the names below a domain until then.
+    pub(super) fn limit(&self, domain: &Arc<str>, until: u64) {
+        self.limited.lock().unwrap_or_else(PoisonError::into_inner).insert(domain.clone(), until);
+    }
+
+    /// The domain above a name, or itself, whose limit was reached, and the end of the wait.
+    pub(super) fn limit_of(&self, name: &str, now: u64) -> Option<(Arc<str>, u64)> {
+        let mut limited = self.limited.lock().unwrap_or_else(PoisonError::into_inner);
+        limited.retain(|_, until| *until > now);
+        let is_below = |domain: &str| {
+            name.strip_suffix(domain).is_some_and(|before| before.is_empty() || before.ends_with('.'))
+        };
+        limited.iter().find(|(domain, _)| is_below(domain)).map(|(domain, until)| (domain.clone(), *until))
     }
 
     /// The folder, the account and the addresses of the CA. If one of them cannot be had, no name asks for it before
@@ -162,7 +128,10 @@ impl Context {
     pub(super) async fn connect(&self) -> Result<(Arc<Opened>, Arc<Session>), Failure> {
         // Names ask one after the other: the first failure is that of all.
         let mut opened = self.opened.lock().await;
-        if let Some(failure) = self.trouble() {
+        // The right to order may have come since.
+        let is_held = opened.as_ref().is_some_and(|opened| opened.store.may_write(&opened.lock));
+        let is_over = |failure: &Failure| failure.of == FaultOf::Turn && is_held;
+        if let Some(failure) = self.trouble().filter(|failure| !is_over(failure)) {
             return Err(failure);
         }
         match self.open(&mut opened).await {

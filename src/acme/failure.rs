@@ -1,5 +1,6 @@
 //! Why an attempt has failed, and whose fault it is.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 /// The side whose fault a failure is. The next attempt waits accordingly.
@@ -25,13 +26,22 @@ pub(super) struct Failure {
     pub(super) retry_after: Option<Duration>,
     /// Whether a limit of the CA was reached.
     pub(super) is_rate_limit: bool,
+    /// The domain of the limit, if all names below it have to wait.
+    pub(super) limited_domain: Option<Arc<str>>,
     /// Whether another CA may issue what this one does not.
     pub(super) is_of_this_ca: bool,
 }
 
 impl Failure {
     pub(super) fn new(of: FaultOf, reason: impl Into<String>) -> Self {
-        Self { of, reason: reason.into(), retry_after: None, is_rate_limit: false, is_of_this_ca: false }
+        Self {
+            of,
+            reason: reason.into(),
+            retry_after: None,
+            is_rate_limit: false,
+            limited_domain: None,
+            is_of_this_ca: false,
+        }
     }
 
     pub(super) fn of_ca(reason: impl Into<String>) -> Self {

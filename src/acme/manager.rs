@@ -11,16 +11,15 @@ use smol::{Task, Timer};
 
 use super::answers::{self, Question, Told};
 use super::check::warn_of_place;
-pub use super::context::{Ask, View};
-use super::context::{Context, Shared, now};
+use super::context::{Context, now};
 use super::fleet;
 use super::name::Name;
 use super::order::certified;
 use super::protocol::x509::LeafKey;
+use super::shared::{Ask, Shared, View};
 use super::stored::{newest_of, stores};
 use crate::config::plan::{Orders, WhileWaiting};
 use crate::metrics::{Counters, NameState};
-use crate::store::Store;
 use crate::tls::Issued;
 
 /// The longest wait for the end of all work.
@@ -30,8 +29,6 @@ const END_TIME_MAX: Duration = Duration::from_secs(3);
 pub struct Manager {
     shared: Arc<Shared>,
     wishes: Sender<Wish>,
-    /// The channel to the task of each name.
-    renewals: Arc<Mutex<HashMap<Arc<str>, Sender<Ask>>>>,
     /// The shared parts at each CA of the plan that is followed.
     contexts: Arc<Mutex<Contexts>>,
     /// The settings of the last load.
@@ -61,12 +58,12 @@ struct Service {
 impl Manager {
     /// A manager that orders nothing yet. Certificates go to `issued`; `changed` is called after each.
     pub fn new(issued: Arc<Issued>, counters: Arc<Counters>, changed: Box<dyn Fn() + Send + Sync>) -> Self {
-        let shared = Arc::new(Shared { issued, counters, changed, views: Mutex::default() });
+        let (views, asked) = (Mutex::default(), Mutex::default());
+        let shared = Arc::new(Shared { issued, counters, changed, views, wishes: asked });
         let (wishes, received) = unbounded();
-        let (renewals, contexts) = (Arc::default(), Arc::new(Mutex::new(Contexts::from(Vec::new()))));
-        let task =
-            smol::spawn(follow(shared.clone(), received, Arc::clone(&renewals), Arc::clone(&contexts)));
-        Self { shared, wishes, renewals, contexts, loaded: ArcSwapOption::empty(), _task: task }
+        let contexts = Arc::new(Mutex::new(Contexts::from(Vec::new())));
+        let task = smol::spawn(follow(shared.clone(), received, Arc::clone(&contexts)));
+        Self { shared, wishes, contexts, loaded: ArcSwapOption::empty(), _task: task }
     }
 
     /// Serves the certificates of the store for these names, and prepares the one for names that wait. Changes nothing
@@ -84,8 +81,9 @@ impl Manager {
         let is_other = differs(|before, now| before.cas != now.cas || before.store != now.store);
         if is_other {
             warn_of_place(&orders.store);
+            issued.set_proof(fleet::proof_of(&orders.store));
         }
-        let (stores, time) = (stores(orders), now().cast_signed());
+        let (stores, time) = (stores(orders, Some(&self.shared.counters)), now().cast_signed());
         let mut found = Vec::new();
         for name in names.filter(|name| is_other || issued.validity(name).is_none()) {
             let (newest, refused) = newest_of(stores.iter(), name, time);
@@ -133,14 +131,9 @@ impl Manager {
     /// # Errors
     /// No certificates are ordered for the name.
     pub fn ask(&self, name: &str, wish: Ask) -> Result<(), String> {
-        let renewals = self.renewals.lock().unwrap_or_else(PoisonError::into_inner);
-        match renewals.get(name) {
-            Some(renew) => {
-                // A full channel is fine: the wish is known already.
-                let _ = renew.try_send(wish);
-                Ok(())
-            }
-            None => Err(format!("no certificate is ordered for {name}")),
+        match self.shared.ask(name, wish) {
+            true => Ok(()),
+            false => Err(format!("no certificate is ordered for {name}")),
         }
     }
 }
@@ -169,12 +162,7 @@ impl Manager {
 }
 
 /// Carries out the wishes, the newest one if there are several.
-async fn follow(
-    shared: Arc<Shared>,
-    wishes: Receiver<Wish>,
-    renewals: Arc<Mutex<HashMap<Arc<str>, Sender<Ask>>>>,
-    contexts: Arc<Mutex<Contexts>>,
-) {
+async fn follow(shared: Arc<Shared>, wishes: Receiver<Wish>, contexts: Arc<Mutex<Contexts>>) {
     let mut service: Option<Service> = None;
     while let Ok(mut wish) = wishes.recv().await {
         while let Ok(newer) = wishes.try_recv() {
@@ -186,13 +174,13 @@ async fn follow(
                 ended.end().await;
             }
             *shared.views.lock().unwrap_or_else(PoisonError::into_inner) = BTreeMap::new();
-            *renewals.lock().unwrap_or_else(PoisonError::into_inner) = HashMap::new();
+            *shared.wishes.lock().unwrap_or_else(PoisonError::into_inner) = HashMap::new();
             service = wish.orders.take().map(|orders| Service::new(orders, &shared));
             let now = service.as_ref().map(|service| service.contexts.clone());
             *contexts.lock().unwrap_or_else(PoisonError::into_inner) = now.unwrap_or_default();
         }
         if let Some(service) = &mut service {
-            service.set_names(&wish.names, &renewals);
+            service.set_names(&wish.names);
         } else {
             shared.count(&BTreeMap::new());
         }
@@ -202,11 +190,11 @@ async fn follow(
 impl Service {
     fn new(orders: Arc<Orders>, shared: &Arc<Shared>) -> Self {
         let lock = Arc::default();
-        let context = |index| Context::new(orders.clone(), index, shared.clone(), Arc::clone(&lock));
-        let contexts: Contexts = (0..orders.cas.len()).map(|index| Arc::new(context(index))).collect();
-        // The reads of these tasks do not count as those of an order.
-        let follow = |(context, store): (&Arc<Context>, Store)| fleet::follow(context.clone(), store);
-        let others = contexts.iter().zip(stores(&orders)).map(|both| smol::spawn(follow(both))).collect();
+        let context =
+            |of_ca| Arc::new(Context::new(orders.clone(), of_ca, shared.clone(), Arc::clone(&lock)));
+        let stores = stores(&orders, Some(&shared.counters));
+        let contexts: Contexts = stores.into_iter().enumerate().map(context).collect();
+        let others = contexts.iter().map(|context| smol::spawn(fleet::follow(context.clone()))).collect();
         Self { contexts, tasks: HashMap::new(), others }
     }
 
@@ -222,19 +210,20 @@ impl Service {
     }
 
     /// Ends the tasks of names that are gone, and starts those of new names.
-    fn set_names(&mut self, names: &BTreeSet<Arc<str>>, renewals: &Mutex<HashMap<Arc<str>, Sender<Ask>>>) {
-        let mut views = self.contexts[0].shared.views.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut renewals = renewals.lock().unwrap_or_else(PoisonError::into_inner);
+    fn set_names(&mut self, names: &BTreeSet<Arc<str>>) {
+        let shared = &self.contexts[0].shared;
+        let mut views = shared.views.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut tasks = shared.wishes.lock().unwrap_or_else(PoisonError::into_inner);
         self.tasks.retain(|name, _| names.contains(name));
         views.retain(|name, _| names.contains(name));
-        renewals.retain(|name, _| names.contains(name));
+        tasks.retain(|name, _| names.contains(name));
         for name in names {
             if self.tasks.contains_key(name) {
                 continue;
             }
             let (ask, wishes) = bounded(1);
-            renewals.insert(name.clone(), ask);
-            let until = self.contexts[0].shared.issued.validity(name).map(|validity| validity.not_after);
+            tasks.insert(name.clone(), ask);
+            let until = shared.issued.validity(name).map(|validity| validity.not_after);
             let state = if until.is_some() { NameState::Valid } else { NameState::Waiting };
             let view = View {
                 name: name.clone(),
@@ -249,7 +238,7 @@ impl Service {
             let kept = Name { name: name.clone(), contexts: self.contexts.clone(), wishes };
             self.tasks.insert(name.clone(), smol::spawn(kept.keep()));
         }
-        self.contexts[0].shared.count(&views);
+        shared.count(&views);
     }
 }
 

@@ -10,6 +10,7 @@
 //!     order.rs        one order, from the first request to the certificate
 //!     stored.rs       certificates in the store, whichever CA has issued them
 //!     context.rs      what the names share at one CA: the store, the account, the budgets
+//!     shared.rs       what outlives a change of the configuration
 //!       ca/             signed requests to the CA, its account, its clock
 //!       attempts/       when the next order may be made, and where; written before each order
 //!         dns/            records of DNS that answer challenges
@@ -35,6 +36,8 @@ mod fleet;
 
 mod context;
 
+mod shared;
+
 mod attempts;
 mod ca;
 
@@ -44,6 +47,7 @@ mod protocol;
 
 pub use answers::{Question, Told};
 pub use attempts::Attempt;
-pub use manager::{Ask, Manager, View};
+pub use manager::Manager;
 pub use protocol::Readings;
+pub use shared::{Ask, View};
 pub use stored::state_of;

@@ -5,8 +5,9 @@ use std::time::{Duration, UNIX_EPOCH};
 
 use super::attempts::Record;
 use super::context::{Context, record_file};
-use crate::config::plan::Orders;
+use crate::config::plan::{CertificateAuthority, Orders};
 use crate::log::clock::Utc;
+use crate::metrics::Counters;
 use crate::store::{Store, StoredCertificate};
 use crate::tls::{Issued, life};
 
@@ -50,15 +51,15 @@ pub(super) fn newest_of<'s>(
     (found, refused)
 }
 
-/// The folders of the CAs of a configuration.
-pub(super) fn stores(orders: &Orders) -> Vec<Store> {
-    orders.cas.iter().map(|ca| Store::new(&orders.store, &ca.folder())).collect()
+/// The stores of the CAs of a configuration.
+pub(super) fn stores(orders: &Orders, counters: Option<&Arc<Counters>>) -> Vec<Store> {
+    Store::all(&orders.store, orders.cas.iter().map(CertificateAuthority::folder), counters)
 }
 
 /// The state of a name in the store, as half a sentence. Blocks.
 pub fn state_of(orders: &Orders, name: &str) -> String {
     let now = super::context::now();
-    let stores = stores(orders);
+    let stores = stores(orders, None);
     if let (Some((index, kept)), _) = newest_of(stores.iter(), name, now.cast_signed()) {
         let until = life(&kept.chain).map_or(0, |life| life.not_after);
         return format!("valid until {} ({})", utc(until), orders.cas[index].name());

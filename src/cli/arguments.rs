@@ -6,14 +6,14 @@ use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
 use clap::error::ErrorKind;
-use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
-use super::certs_words::CertsWhat;
 use super::demo::DemoVerb;
 use super::files::{Files, default_files, formats, lone_file, with_tip};
 use super::logging::Logging;
 use super::serve::ServeVerb;
+use super::words::{Call, CertsWhat, ControlVerb};
 use crate::config::Format;
 
 /// A small reverse proxy: ordered HTTP and TCP rules from one YAML file.
@@ -80,6 +80,9 @@ pub enum Verb {
     Ready(Drain),
     /// Print the names for which a running gate orders certificates, look at one as a CA does, or order a new one
     Certs(Certs),
+    /// The verbs of the feature `control`.
+    #[command(flatten)]
+    Control(ControlVerb),
     /// The verbs of the feature `demo`.
     #[command(flatten)]
     Demo(DemoVerb),
@@ -88,6 +91,11 @@ pub enum Verb {
     /// The verb of the feature `files`.
     #[command(flatten)]
     Serve(ServeVerb),
+    /// Print a new key for `store`, which seals what gates share
+    Store {
+        /// The thing to print
+        what: StoreAction,
+    },
     /// Print the version
     Version,
     /// Print a completion script
@@ -95,6 +103,13 @@ pub enum Verb {
         /// The shell it is for
         shell: Shell,
     },
+}
+
+/// The words behind `store`.
+#[derive(Clone, Copy, Debug, ValueEnum)]
+pub enum StoreAction {
+    /// A new key that seals values.
+    Key,
 }
 
 /// The arguments of `adapt`.
@@ -143,20 +158,6 @@ pub struct Question {
     /// The rule that has to take it, by its name; exit code 1 if another one does
     #[arg(long, value_name = "RULE")]
     pub expect: Option<String>,
-}
-
-/// The address of the internal API of a running gate. Without one, the configuration tells it.
-#[derive(Args, Debug)]
-pub struct Call {
-    /// The files of the configuration.
-    #[command(flatten)]
-    pub files: Files,
-    /// Address of the internal API: HOST:PORT, :PORT or unix:/PATH
-    #[arg(long, value_name = "ADDRESS")]
-    pub address: Option<String>,
-    /// Its token
-    #[arg(long, value_name = "TOKEN")]
-    pub token: Option<String>,
 }
 
 /// The arguments of `reload`.
@@ -284,9 +285,11 @@ impl Verb {
             | Verb::Certs(Certs { call, .. })
             | Verb::Drain(Drain { call, .. })
             | Verb::Ready(Drain { call, .. }) => Some(&mut call.files),
+            Verb::Control(verb) => Some(verb.files()),
             Verb::Demo(_)
             | Verb::Hash
             | Verb::Serve(_)
+            | Verb::Store { .. }
             | Verb::Version
             | Verb::Schema { .. }
             | Verb::Completion { .. } => None,

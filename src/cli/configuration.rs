@@ -133,7 +133,7 @@ fn find(
 ) -> Result<Files, String> {
     let variable = |name| environment(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     let Arguments { files, named, format, mode, bind } = written.clone();
-    let mut files = Files { config: files, named: named.0, format, mode, bind };
+    let mut files = Files { config: files, named: named.0, format, mode, bind, started: None };
     if files.config.is_empty() {
         files.config.extend(variable("CONFIG_FILE"));
     }

@@ -20,7 +20,8 @@ mod configuration;
 
 mod arguments;
 
-mod certs_words;
+mod words;
+
 mod files;
 
 #[cfg_attr(not(feature = "demo"), path = "no_demo.rs")]
@@ -33,13 +34,13 @@ mod logging;
 mod disk;
 mod output;
 
-pub use arguments::{Adaptation, Call, Certs, Drain, Question, Reload, Running, Tail, Verb, parse};
-pub use certs_words::{CertsAction, CertsWhat};
+pub use arguments::{Adaptation, Certs, Drain, Question, Reload, Running, StoreAction, Tail, Verb, parse};
 pub use demo::DemoVerb;
 pub use disk::DiskInputs;
 pub use files::{Files, NamedFiles};
 pub use logging::Logging;
-pub use offline::{adapt, check, completion, explain, explained, hash, routes, schema, version};
-pub use remote::{certs, drain, healthcheck, ready, reload, tail, top, upstreams};
+pub use offline::{adapt, check, completion, explain, explained, hash, routes, schema, store_key, version};
+pub use remote::{certs, control, drain, healthcheck, ready, reload, tail, top, upstreams};
 pub use serve::ServeVerb;
 pub use service::run;
+pub use words::{Call, CertsAction, CertsWhat, ControlVerb};

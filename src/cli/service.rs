@@ -2,13 +2,15 @@
 
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::SystemTime;
 
 use super::arguments::Running;
 use super::disk::DiskInputs;
 use super::{configuration, logging, offline, output};
-use crate::config;
 use crate::config::plan::Plan;
+use crate::config::{self, Overlay};
 use crate::gate::{CaughtSignals, Gate, GateError, Inherited};
+use crate::log::clock::Utc;
 use crate::metrics::Counters;
 
 /// Runs the gate until it is told to stop.
@@ -23,7 +25,8 @@ fn serve(run: &Running) -> Result<(), ExitCode> {
     let unusable =
         |error| output::failure(output::UNABLE, &format!("inherited sockets cannot be used: {error}"));
     let inherited = inherited.map_err(unusable)?;
-    let files = configuration::sources(&run.files)?;
+    let mut files = configuration::sources(&run.files)?;
+    files.started = Some(Utc::from(SystemTime::now()).to_string());
     // Read the configuration here too, so that errors are shown in colour and before anything starts. The gate
     // logs the warnings, as at every reload.
     let arguments = run.files.clone();
@@ -41,8 +44,8 @@ fn serve(run: &Running) -> Result<(), ExitCode> {
     let reloaded = level.clone();
     let on_plan = Box::new(move |plan: &Plan| reloaded.set(plan.settings.log_level));
     let watch = run.watch;
-    let loader = Box::new(move || {
-        config::load_files(&files, &DiskInputs).map(|mut loaded| {
+    let loader = Box::new(move |changes: &Overlay| {
+        config::load_changed(&files, changes, &DiskInputs).map(|mut loaded| {
             loaded.plan.settings.watch |= watch;
             loaded
         })

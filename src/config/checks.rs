@@ -8,9 +8,9 @@ use super::decode::SAMPLE;
 use super::diagnostics::Report;
 use super::lowering::{ListenerSpans, Lowered};
 use super::plan::{
-    Auth, Bind, HostPattern, InternalBind, Listener, Matcher, Plan, Protocol, RateKey, Rule, Target,
-    TargetHost,
+    Auth, Bind, HostPattern, InternalBind, Listener, Matcher, Plan, Protocol, Rule, Target, TargetHost,
 };
+use super::policy_checks::{passwords_in_the_clear, speeds_of_places, without_page, without_users};
 
 /// Checks the whole plan.
 pub(crate) fn check(lowered: &Lowered, report: &mut Report) {
@@ -38,11 +38,13 @@ pub(crate) fn check(lowered: &Lowered, report: &mut Report) {
             unredirected(&http.rules, spans, report);
         }
         without_page(&http.rules, spans, report);
+        crowded(&http.rules, spans, report);
         shadowed(&http.rules, spans, report);
         if listener.tls.is_some() {
             hidden(&http.rules, spans, report);
         }
     }
+    speeds_of_places(lowered, report);
     circular(lowered, report);
     asking_itself(lowered, report);
 }
@@ -180,53 +182,29 @@ fn unredirected(rules: &[Rule], spans: &ListenerSpans, report: &mut Report) {
     }
 }
 
-/// Warns about limits on users of rules that know none.
-fn without_users(rules: &[Rule], spans: &ListenerSpans, report: &mut Report) {
-    for (rule, span) in rules.iter().zip(&spans.rules) {
-        let Some(policies) = rule.policies.as_deref() else { continue };
-        let limits = policies.rate_limit.iter().flat_map(|limits| &limits.0);
-        let unknown = |by: &RateKey| match by {
-            RateKey::User => policies.auth.is_none(),
-            RateKey::Claim(_) => !matches!(policies.auth.as_deref(), Some(Auth::Jwt(_))),
-            RateKey::Client | RateKey::Header(_) | RateKey::Cookie(_) | RateKey::Host | RateKey::All => false,
-        };
-        for limit in limits.filter(|limit| unknown(&limit.by)) {
-            let message = format!("`rate_limit` counts by `{}`, which this rule never knows", limit.by);
-            report.warning(
-                Some(*span),
-                message,
-                "add `auth`, and `auth: { jwt }` for claims; else `else` counts",
-            );
+/// Rules with conditions at one host and path that are worth a warning.
+const CROWD: usize = 100;
+
+/// Warns about many rules with conditions at one host and path, since each request there asks them in turn.
+fn crowded(rules: &[Rule], spans: &ListenerSpans, report: &mut Report) {
+    let mut counts: HashMap<(Option<&HostPattern>, Arc<str>), usize> = HashMap::new();
+    for (rule, span) in rules.iter().zip(&spans.rules).filter(|(rule, _)| rule.conditions.is_some()) {
+        let places = rule
+            .prefixes()
+            .into_iter()
+            .flat_map(|prefix| host_options(&rule.hosts).map(move |host| (host, prefix.clone())));
+        let mut is_crowd = false;
+        for place in places {
+            let count = counts.entry(place).or_default();
+            *count += 1;
+            is_crowd |= *count == CROWD;
         }
-    }
-}
-
-/// Warns about `intercept` without a page that could stand in for an answer.
-fn without_page(rules: &[Rule], spans: &ListenerSpans, report: &mut Report) {
-    let shows_nothing = |rule: &Rule| {
-        rule.policies.as_ref().is_some_and(|all| all.intercept.is_some() && all.pages.is_none())
-    };
-    for (_, span) in rules.iter().zip(&spans.rules).filter(|(rule, _)| shows_nothing(rule)) {
-        let message = "`intercept` changes nothing: this rule has no `pages`";
-        report.warning(Some(*span), message, "add for example `pages: { 5xx: FILE }`");
-    }
-}
-
-fn asks_for_password(rule: &Rule) -> bool {
-    let auth = rule.policies.as_ref().and_then(|policies| policies.auth.as_deref());
-    matches!(auth, Some(Auth::Basic(_)))
-}
-
-/// Warns about passwords that others on the way can read.
-fn passwords_in_the_clear(listener: &Listener, spans: &ListenerSpans, report: &mut Report) {
-    let is_here = |bind: &Bind| matches!(bind, Bind::Address(at) if at.ip().is_loopback());
-    if listener.binds.iter().all(is_here) {
-        return;
-    }
-    for (_, span) in listener.rules().iter().zip(&spans.rules).filter(|(rule, _)| asks_for_password(rule)) {
-        let message = format!("passwords come to the listener `{}` in the clear", listener.name);
-        let hint = "add `tls`, or `redirect_to_https` beside a listener with TLS; a proxy in front is one of `trusted_proxies`";
-        report.warning(Some(*span), message, hint);
+        if is_crowd {
+            let message = format!(
+                "{CROWD} rules with conditions stand at one host and path, and a request asks them in turn"
+            );
+            report.warning(Some(*span), message, "give them longer path prefixes, or hosts of their own");
+        }
     }
 }
 

@@ -12,6 +12,7 @@ use super::dialects::{ConfigFile, DIALECTS, Format};
 use super::foreign;
 use super::inputs::Inputs;
 use super::lowering;
+use super::overlay::{self, Overlay};
 use super::plan::{Bind, Plan};
 use super::source::Source;
 use super::sources::{SourceFiles, TracedInputs};
@@ -27,6 +28,8 @@ pub struct Loaded {
     pub warnings: Vec<Diagnostic>,
     /// All files that were read.
     pub sources: SourceFiles,
+    /// The changes of the control API that hold.
+    pub overlay: Overlay,
 }
 
 /// The files of a configuration.
@@ -43,6 +46,8 @@ pub struct Files {
     pub mode: Option<String>,
     /// The address of the listener `http` in the place of that in the files.
     pub bind: Option<Bind>,
+    /// The start of the gate that reads them, as RFC 3339 writes it. `None` if no gate does.
+    pub started: Option<String>,
 }
 
 /// Reads, merges and checks files of any kind, as [`Files::config`].
@@ -58,17 +63,26 @@ pub fn load(files: &[PathBuf], inputs: &dyn Inputs) -> Result<Loaded, Diagnostic
 /// # Errors
 /// All errors in all files, and the warnings.
 pub fn load_files(files: &Files, inputs: &dyn Inputs) -> Result<Loaded, Diagnostics> {
+    load_changed(files, &Overlay::default(), inputs)
+}
+
+/// As [`load_files`], with the changes of the control API.
+///
+/// # Errors
+/// As [`load_files`], and the change that is asked for is impossible.
+pub fn load_changed(files: &Files, overlay: &Overlay, inputs: &dyn Inputs) -> Result<Loaded, Diagnostics> {
     let trace = TracedInputs::new(inputs);
-    match load_traced(files, &trace) {
+    match load_traced(files, overlay, &trace) {
         Ok(loaded) => Ok(Loaded { sources: trace.finish(), ..loaded }),
         Err(diagnostics) => Err(diagnostics.with_sources(trace.finish())),
     }
 }
 
-fn load_traced(written: &Files, inputs: &dyn Inputs) -> Result<Loaded, Diagnostics> {
+fn load_traced(written: &Files, overlay: &Overlay, inputs: &dyn Inputs) -> Result<Loaded, Diagnostics> {
     let mut report = Report::default();
     let mut source = Source::default();
     source.mode = written.mode.clone();
+    source.started = written.started.clone();
     let files = read_sets(written, inputs, &mut report);
     for (dialect, files) in DIALECTS.iter().zip(files) {
         (dialect.read)(files, &mut source, inputs, &mut report);
@@ -82,6 +96,7 @@ fn load_traced(written: &Files, inputs: &dyn Inputs) -> Result<Loaded, Diagnosti
         let hint = "name it so, or leave --bind out and edit the file";
         report.error_without_place("--bind means nothing here: no listener is named `http`", Some(hint));
     }
+    let overlay = overlay::apply(overlay, &mut source, inputs, &mut report);
     environment::warn_of_misspelt(inputs, &mut report);
     let lowered = lowering::lower(source, inputs, &mut report);
     if report.has_errors() {
@@ -92,7 +107,8 @@ fn load_traced(written: &Files, inputs: &dyn Inputs) -> Result<Loaded, Diagnosti
     if report.has_errors() {
         return Err(report.finish());
     }
-    Ok(Loaded { plan: lowered.plan, warnings: report.finish().into_vec(), sources: SourceFiles::default() })
+    let (plan, sources) = (lowered.plan, SourceFiles::default());
+    Ok(Loaded { plan, warnings: report.finish().into_vec(), sources, overlay })
 }
 
 /// Whether a file is one of a configuration, by its keys.

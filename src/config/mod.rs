@@ -13,6 +13,8 @@
 
 mod internal_api;
 mod loader;
+mod view_as_json;
+
 mod view;
 
 mod rules_view;
@@ -21,7 +23,11 @@ mod view_upstreams;
 
 mod yaml_writer;
 
+#[cfg_attr(not(feature = "control"), path = "overlay/none.rs")]
+mod overlay;
+
 mod checks;
+mod policy_checks;
 mod lowering;
 
 mod dialects;
@@ -53,10 +59,12 @@ pub use diagnostics::{Diagnostic, Diagnostics, Severity};
 pub use dialects::{FileOption, Format};
 pub use inputs::{Inputs, MemoryInputs};
 pub use internal_api::internal_api;
-pub use loader::{Files, Loaded, adapt_foreign, described_gate, is_known, load, load_files};
+pub use loader::{Files, Loaded, adapt_foreign, described_gate, is_known, load, load_changed, load_files};
+pub use overlay::Overlay;
 pub use sources::{Content, SourceFiles};
 pub use syntax::Excerpts;
 pub use syntax::yaml::TEXT_BYTES_MAX;
 pub use view::view;
+pub use view_as_json::view_as_json;
 
 pub(crate) use keys::scalar::duration;

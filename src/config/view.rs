@@ -22,12 +22,14 @@ pub fn view(plan: &Plan) -> String {
         settings,
         access_log: access,
         access_log_origin: _,
-        internal_api: InternalApi { bind, token },
+        internal_api: InternalApi { bind, token, edits },
         orders,
         listeners,
         upstreams,
         // They are in no file: this many services are missing.
         rejected_services: _,
+        // The rules say what it means.
+        mode: _,
     } = plan;
     let mut out = Yaml::default();
     out.settings(0, settings.lines());
@@ -36,6 +38,11 @@ pub fn view(plan: &Plan) -> String {
     out.line(1, "bind", quote(&bind.to_string()));
     if token.is_some() {
         out.line(1, "token", quote("[redacted]"));
+    }
+    if let Some(edits) = edits {
+        let place =
+            edits.file().map_or_else(|| "memory".to_owned(), |path| quote(&path.display().to_string()));
+        out.line(1, "edits", place);
     }
     if let Some(orders) = orders {
         view_orders::write(&mut out, orders);

@@ -1,53 +1,39 @@
 //! The head of a response whose body may be encoded.
 
 use super::encoder::Encoder;
-use crate::config::plan::Compress;
-use crate::http::{Name, list_items};
-
-/// The parts of a request and its rule that decide about the coding of the response.
-pub struct EncodingRequest<'a> {
-    /// The policy of the rule.
-    pub compress: &'a Compress,
-    /// Whether the client accepts gzip.
-    pub accepts_gzip: bool,
-    /// Whether the client takes a body in chunks.
-    pub takes_chunks: bool,
-    /// Whether the method is HEAD, so that no body follows.
-    pub is_head: bool,
-}
-
-/// The result for a head.
-pub enum EncodedHead {
-    /// Nothing was written: the head stays as it is.
-    Same,
-    /// The head was written with changes. The body stays as it is.
-    Changed,
-    /// The head was written with changes. The body goes through the encoder.
-    Encoded(Encoder),
-}
+use super::types::{EncodedHead, EncodingRequest};
+use crate::config::plan::{Coding, Compress};
+use crate::http::{Name, Version, list_has};
 
 /// Fields with a hash of the body as it is sent, or of all codings of it (RFC 9530, RFC 3230).
 const DIGESTS: [&[u8]; 4] = [b"content-digest", b"repr-digest", b"digest", b"content-md5"];
 
 /// Decides about the body of a response, and writes its head if that changes. `fields` are the first line and the field
 /// lines, each with its end.
-pub fn encode_head(fields: &[u8], request: &EncodingRequest<'_>, mut out: impl FnMut(&[u8])) -> EncodedHead {
+pub fn encode_head(
+    fields: &[u8],
+    request: &EncodingRequest<'_>,
+    mut out: impl FnMut(&[u8]),
+) -> EncodedHead<Encoder> {
     let Some(seen) = Seen::of(fields) else { return EncodedHead::Same };
-    let accepts = request.accepts_gzip && request.takes_chunks;
-    if seen.status == 304 {
-        // The response that the client has kept is of either form. A weak tag stands for both.
-        write(fields, &seen, Change { is_weak: accepts, coding: None }, &mut out);
-        return EncodedHead::Changed;
-    }
-    if !seen.may_be_encoded(request.compress) {
+    let full = request.full.and_then(Seen::of);
+    if !full.as_ref().unwrap_or(&seen).may_be_encoded(request.compress) {
         return EncodedHead::Same;
     }
-    let encoder = Some(())
-        .filter(|()| accepts && !request.is_head)
-        .and_then(|()| Encoder::take(request.compress.level));
-    let is_encoded = encoder.is_some() || accepts && request.is_head;
-    let coding = is_encoded.then_some(Coding { has_body: !request.is_head });
-    write(fields, &seen, Change { is_weak: is_encoded, coding }, &mut out);
+    // HTTP/1.0 has no chunks, and without them the end of a connection would be the end of the body.
+    let coding = request.coding.filter(|_| request.version != Version::Http10);
+    if seen.status == 304 {
+        // The tag is that of the 200 (RFC 9110, section 15.4.5). The 304 of a target says too little of it. But the 200
+        // was encoded if its tag, which the client names, is weak.
+        let is_weak = coding.is_some() && (full.is_some() || request.names_weak_tag);
+        write(fields, &seen, Change { is_weak, coding: None, has_chunks: false }, &mut out);
+        return EncodedHead::Changed;
+    }
+    let encoder =
+        coding.filter(|_| !request.is_head).and_then(|coding| Encoder::take(coding, request.compress.level));
+    let coding = coding.filter(|_| encoder.is_some() || request.is_head);
+    let has_chunks = encoder.is_some() && request.version == Version::Http11;
+    write(fields, &seen, Change { is_weak: coding.is_some(), coding, has_chunks }, &mut out);
     encoder.map_or(EncodedHead::Changed, EncodedHead::Encoded)
 }
 
@@ -55,7 +41,7 @@ pub fn encode_head(fields: &[u8], request: &EncodingRequest<'_>, mut out: impl F
 #[derive(Default)]
 struct Seen<'h> {
     status: u16,
-    media_type: &'h [u8],
+    media_type: Option<&'h [u8]>,
     length: Option<u64>,
     /// The body has to stay as it is.
     is_fixed: bool,
@@ -72,26 +58,27 @@ impl<'h> Seen<'h> {
         let mut seen = Self { status: status?, ..Self::default() };
         for (name, value) in lines.map(split) {
             match Name::classify(name) {
-                Name::ContentType => seen.media_type = value,
+                Name::ContentType => seen.media_type = Some(value),
                 Name::ContentLength => {
                     seen.length = std::str::from_utf8(value).ok().and_then(|digits| digits.parse().ok());
                 }
                 Name::ContentEncoding | Name::ContentRange => seen.is_fixed = true,
-                Name::CacheControl => seen.is_fixed |= has(value, b"no-transform"),
+                Name::CacheControl => seen.is_fixed |= list_has(value, b"no-transform"),
                 Name::SetCookie => seen.sets_cookie = true,
-                Name::Vary => seen.varies |= has(value, b"accept-encoding") || has(value, b"*"),
+                Name::Vary => seen.varies |= list_has(value, b"accept-encoding") || list_has(value, b"*"),
                 _ => seen.is_fixed |= DIGESTS.iter().any(|digest| digest.eq_ignore_ascii_case(name)),
             }
         }
         Some(seen)
     }
 
+    /// Whether the body may be encoded. A 304 is judged as the 200 in whose place it stands, and has few of its fields.
     fn may_be_encoded(&self, compress: &Compress) -> bool {
-        self.status == 200
+        matches!(self.status, 200 | 304)
             && !self.is_fixed
             && (!self.sets_cookie || compress.cookies)
             && self.length.is_none_or(|length| length >= compress.min.max(1))
-            && compress.takes(self.media_type)
+            && self.media_type.map_or(self.status == 304, |media_type| compress.takes(media_type))
     }
 }
 
@@ -99,12 +86,9 @@ impl<'h> Seen<'h> {
 struct Change {
     /// A strong tag becomes a weak one, since the bytes differ (RFC 9110, section 8.8.1).
     is_weak: bool,
+    /// The body is encoded, or would be if the method were GET.
     coding: Option<Coding>,
-}
-
-/// The body is encoded, or would be if the method were GET.
-struct Coding {
-    has_body: bool,
+    has_chunks: bool,
 }
 
 fn write(fields: &[u8], seen: &Seen<'_>, change: Change, out: &mut impl FnMut(&[u8])) {
@@ -133,10 +117,10 @@ fn write(fields: &[u8], seen: &Seen<'_>, change: Change, out: &mut impl FnMut(&[
         out(b"Vary: Accept-Encoding\r\n");
     }
     if let Some(coding) = change.coding {
-        out(b"Content-Encoding: gzip\r\n");
-        if coding.has_body {
-            out(b"Transfer-Encoding: chunked\r\n");
-        }
+        [b"Content-Encoding: ", coding.token().as_bytes(), b"\r\n"].into_iter().for_each(&mut *out);
+    }
+    if change.has_chunks {
+        out(b"Transfer-Encoding: chunked\r\n");
     }
 }
 
@@ -151,11 +135,6 @@ fn split(line: &[u8]) -> (&[u8], &[u8]) {
     (&line[..colon], line.get(colon + 1..).unwrap_or_default().trim_ascii())
 }
 
-/// Whether a list has a word.
-fn has(list: &[u8], word: &[u8]) -> bool {
-    list_items(list).any(|item| item.eq_ignore_ascii_case(word))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -164,11 +143,17 @@ mod tests {
     fn changed(head: &str, change: impl FnOnce(&mut EncodingRequest<'_>, &mut Compress)) -> (String, bool) {
         let mut compress = Compress::default();
         let other = Compress::default();
-        let mut request =
-            EncodingRequest { compress: &other, accepts_gzip: true, takes_chunks: true, is_head: false };
+        let mut request = EncodingRequest {
+            compress: &other,
+            coding: Some(Coding::Gzip),
+            version: Version::Http11,
+            is_head: false,
+            names_weak_tag: false,
+            full: None,
+        };
         change(&mut request, &mut compress);
-        let EncodingRequest { accepts_gzip, takes_chunks, is_head, .. } = request;
-        let request = EncodingRequest { compress: &compress, accepts_gzip, takes_chunks, is_head };
+        let EncodingRequest { coding, version, is_head, names_weak_tag, full, .. } = request;
+        let request = EncodingRequest { compress: &compress, coding, version, is_head, names_weak_tag, full };
         let head = head.replace('\n', "\r\n");
         let mut out = Vec::new();
         let encoded = match encode_head(head.as_bytes(), &request, |bytes| out.extend_from_slice(bytes)) {
@@ -193,11 +178,13 @@ mod tests {
     fn a_head_tells_of_the_coding() {
         let chunked = format!("{ENCODED}Transfer-Encoding: chunked\n");
         assert_eq!(changed(HEAD, |_, _| {}), (chunked, true));
+        // Frames have the length of a body of HTTP/2.
+        assert_eq!(changed(HEAD, |request, _| request.version = Version::Http2), (ENCODED.into(), true));
         // HEAD has the fields of GET, but for those of the body.
         assert_eq!(changed(HEAD, |request, _| request.is_head = true), (ENCODED.into(), false));
         // Caches learn that the response depends on the client, even if it is sent as it is.
-        assert_eq!(changed(HEAD, |request, _| request.accepts_gzip = false), (PLAIN.into(), false));
-        assert_eq!(changed(HEAD, |request, _| request.takes_chunks = false), (PLAIN.into(), false));
+        assert_eq!(changed(HEAD, |request, _| request.coding = None), (PLAIN.into(), false));
+        assert_eq!(changed(HEAD, |request, _| request.version = Version::Http10), (PLAIN.into(), false));
         for (before, after) in [
             ("Vary: Origin", "Vary: Origin, Accept-Encoding"),
             ("vary: a, ACCEPT-ENCODING", "vary: a, ACCEPT-ENCODING"),
@@ -236,11 +223,41 @@ mod tests {
     }
 
     #[test]
-    fn a_304_has_the_tag_of_the_encoded_form() {
-        let head = "HTTP/1.1 304 Not Modified\nETag: \"a\"\n";
-        let weak = "HTTP/1.1 304 Not Modified\nETag: W/\"a\"\nVary: Accept-Encoding\n";
-        assert_eq!(changed(head, |_, _| {}), (weak.into(), false));
-        let strong = "HTTP/1.1 304 Not Modified\nETag: \"a\"\nVary: Accept-Encoding\n";
-        assert_eq!(changed(head, |request, _| request.accepts_gzip = false), (strong.into(), false));
+    fn a_304_has_the_tag_of_its_200() {
+        const BARE: &str = "HTTP/1.1 304 Not Modified\nETag: \"a\"\n";
+        const WEAK: &str = "HTTP/1.1 304 Not Modified\nETag: W/\"a\"\nVary: Accept-Encoding\n";
+        const STRONG: &str = "HTTP/1.1 304 Not Modified\nETag: \"a\"\nVary: Accept-Encoding\n";
+        const IMAGE: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: image/png\r\nContent-Length: 5000\r\n";
+        const SHORT: &[u8] = b"HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 9\r\n";
+        let full = HEAD.replace('\n', "\r\n");
+        let of = |full: Option<&[u8]>, names_weak_tag, coding| {
+            let (compress, mut out) = (Compress::default(), Vec::new());
+            let (version, is_head) = (Version::Http11, false);
+            let request =
+                EncodingRequest { compress: &compress, coding, version, is_head, names_weak_tag, full };
+            let head = BARE.replace('\n', "\r\n");
+            match encode_head(head.as_bytes(), &request, |bytes| out.extend_from_slice(bytes)) {
+                EncodedHead::Same => BARE.to_owned(),
+                EncodedHead::Changed => String::from_utf8(out).unwrap().replace("\r\n", "\n"),
+                EncodedHead::Encoded(_) => panic!("a 304 has no body"),
+            }
+        };
+        let gzip = Some(Coding::Gzip);
+        // The 200 of a file is known.
+        for names_weak_tag in [false, true] {
+            assert_eq!(of(Some(full.as_bytes()), names_weak_tag, gzip), WEAK);
+            assert_eq!(of(Some(full.as_bytes()), names_weak_tag, None), STRONG);
+            assert_eq!(of(Some(IMAGE), names_weak_tag, gzip), BARE);
+            assert_eq!(of(Some(SHORT), names_weak_tag, gzip), BARE);
+        }
+        // That of a target is known by the tag that the client has of it.
+        assert_eq!(of(None, true, gzip), WEAK);
+        assert_eq!(of(None, true, None), STRONG);
+        assert_eq!(of(None, false, gzip), STRONG);
+        let typed =
+            |more: &str| changed(&format!("{BARE}{more}\n"), |request, _| request.names_weak_tag = true).0;
+        assert!(typed("Content-Type: text/css").contains("W/"));
+        assert_eq!(typed("Content-Type: image/png"), "");
+        assert_eq!(typed("Cache-Control: no-transform"), "");
     }
 }

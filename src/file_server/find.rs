@@ -59,6 +59,8 @@ pub struct FoundFile {
     pub coding: Option<Coding>,
     /// Whether caches have to ask before each use: it is an index or the fallback, which name the files of a release.
     pub is_entrance: bool,
+    /// Whether it is the fallback, which only browsers get.
+    pub is_fallback: bool,
     /// Whether the file never changes.
     pub is_immutable: bool,
 }
@@ -109,7 +111,7 @@ pub fn find(wanted: &Wanted, opening: Opening) -> Result<Found, Missing> {
         // A file that is kept from clients is answered as one that is missing, here too.
         (Err(Missing::NotFound | Missing::Forbidden(_)), Some(fallback)) if *is_navigation => {
             let path = fallback.trim_matches('/').as_bytes();
-            search.file(path, true).map(Found::File)
+            search.file(path, true).map(|file| Found::File(FoundFile { is_fallback: true, ..file }))
         }
         (found, _) => found,
     }
@@ -202,6 +204,7 @@ impl Search<'_> {
             media_type: media_type(path),
             coding,
             is_entrance,
+            is_fallback: false,
             is_immutable: !is_entrance && is_immutable(path, files),
         })
     }

@@ -3,10 +3,16 @@
 use std::sync::{Arc, Weak};
 use std::time::SystemTime;
 
+use super::error::GateError;
+use super::reload::ReloadStart;
 use super::state::GateState;
-use crate::config::{self, plan::Plan};
+use crate::config::{
+    self,
+    plan::{Action, Change, Conflict, Plan},
+};
 use crate::internal_api::control::{
-    Asking, CertificateFuture, CertificateQuestion, ExplanationFuture, OrderedCertificate, ReloadFuture,
+    Asking, CertificateFuture, CertificateQuestion, ChangeError, ChangeFuture, Changed, ExplanationFuture,
+    OrderedCertificate, ReloadFuture,
 };
 use crate::internal_api::{Control, Phase};
 use crate::log::access::{TailFilter, TailReader};
@@ -20,6 +26,13 @@ impl Control for GateControl {
         Box::pin(async move {
             let state = self.0.upgrade().ok_or("the gate is stopping")?;
             state.reload(restart).await.map_err(|error| error.to_string())
+        })
+    }
+
+    fn change(&self, change: Change) -> ChangeFuture<'_> {
+        Box::pin(async move {
+            let state = self.0.upgrade().ok_or(ChangeError::Stopping)?;
+            state.change(change).await
         })
     }
 
@@ -108,4 +121,65 @@ impl Control for GateControl {
     fn view(&self) -> String {
         config::view(&self.plan())
     }
+
+    fn view_as_json(&self) -> serde_json::Value {
+        config::view_as_json(&self.plan())
+    }
+}
+
+impl GateState {
+    /// Lets exchanges be counted by upstream, for the names of the file with a mode.
+    pub(super) fn note_upstreams(&self, plan: &Plan) {
+        for listener in plan.listeners.iter().filter(|_| plan.mode.is_some()) {
+            for rule in listener.rules() {
+                if let Action::Proxy(proxy) = &rule.action {
+                    let upstream = &plan.upstreams[proxy.upstream.0].name;
+                    self.counters.note_upstream(&listener.name, &rule.name, upstream);
+                }
+            }
+        }
+    }
+
+    /// Makes a change: a reload with one more change.
+    ///
+    /// Changes and reloads wait for one lock, so each of them finds what the one before has left. A change that is
+    /// refused is not kept, and an edit of the files that its load has seen is still a change for the next reload.
+    pub(super) async fn change(self: &Arc<Self>, change: Change) -> Result<Changed, ChangeError> {
+        let changed = self.unless_stopping(self.change_now(change)).await;
+        changed.unwrap_or(Err(ChangeError::Stopping))
+    }
+
+    async fn change_now(self: &Arc<Self>, change: Change) -> Result<Changed, ChangeError> {
+        let mut running = self.running.lock().await;
+        if running.is_none() {
+            return Err(ChangeError::Stopping);
+        }
+        let start = ReloadStart::now();
+        let overlay = self.overlay().with(change);
+        let load = self.in_background(start, move |state| state.read_with(&overlay));
+        let read = self.in_time(start, load).await.map_err(refused)?;
+        let made = match &read.loaded {
+            Ok(loaded) => loaded.overlay.is_made(),
+            Err(diagnostics) => return Err(refused(GateError::Configuration(diagnostics.clone()))),
+        };
+        let result = self.swap(&mut running, false, Ok(read), start).await;
+        let generation = self.current().map_or(0, |current| current.number);
+        drop(running);
+        // If the channel is full, the task that watches files will look anyway.
+        let _ = self.reloaded.0.try_send(());
+        let (changes, _) = result.map_err(refused)?;
+        self.counters.reload(true);
+        tracing::info!("changed by the control API: {changes}");
+        Ok(Changed { is_made: made, generation })
+    }
+}
+
+fn refused(error: GateError) -> ChangeError {
+    let conflict: Option<Conflict> = match &error {
+        GateError::Configuration(diagnostics) => diagnostics.conflict(),
+        GateError::System(..) => None,
+    };
+    let text = error.to_string();
+    tracing::warn!("a change of the control API is refused, nothing changed:\n{text}");
+    ChangeError::Refused { conflict, text }
 }

@@ -2,12 +2,16 @@
 
 use std::fmt;
 use std::io;
+use std::path::Path;
 
 use crate::config::plan::{InternalBind, Origin, Plan};
-use crate::config::{Diagnostics, Loaded};
+use crate::config::{Diagnostics, Loaded, Overlay};
 
 /// Reads the configuration. It is called at the start and at every reload, never on the data plane.
 pub type Loader = Box<dyn Fn() -> Result<Loaded, Diagnostics> + Send + Sync>;
+
+/// As [`Loader`], with the changes of the control API.
+pub type ChangedLoader = Box<dyn Fn(&Overlay) -> Result<Loaded, Diagnostics> + Send + Sync>;
 
 /// Called with each plan that takes effect after the first.
 pub type OnPlan = Box<dyn Fn(&Plan) + Send + Sync>;
@@ -34,6 +38,11 @@ impl GateError {
             InternalBind::Tcp(_) => Self::of_port(what, error),
             InternalBind::Unix(_) => Self::System(what, error),
         }
+    }
+
+    /// The error of a file that cannot keep the changes of the control API.
+    pub(super) fn of_overlay(path: &Path, error: io::Error) -> Self {
+        Self::System(format!("{} cannot keep the changes of the control API", path.display()), error)
     }
 
     /// The error of a TCP address that cannot be listened on.

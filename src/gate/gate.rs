@@ -9,9 +9,10 @@ use std::time::{Duration, Instant};
 use smol::Task;
 use smol::channel::{Sender, bounded};
 
-use super::error::{Explainer, GateError, Loader, OnPlan};
+use super::error::{ChangedLoader, Explainer, GateError, Loader, OnPlan};
 use super::process::{CaughtSignals, Inherited, SignalRequest};
 use super::state::GateState;
+use crate::config::Overlay;
 use crate::metrics::Counters;
 use crate::upstream::NameCache;
 use crate::worker;
@@ -39,16 +40,17 @@ impl Gate {
     /// # Errors
     /// As [`Gate::start`].
     pub fn start_with(loader: Loader, counters: Arc<Counters>, on_plan: OnPlan) -> Result<Self, GateError> {
+        let loader = Box::new(move |_: &Overlay| loader());
         Self::start_asking(NameCache::default(), loader, counters, on_plan)
     }
 
-    /// As [`Gate::start_with`], with listening sockets that are open already.
+    /// As [`Gate::start_with`], with listening sockets that are open already, and with the changes of the control API.
     ///
     /// # Errors
     /// As [`Gate::start`].
     pub fn start_on(
         inherited: Inherited,
-        loader: Loader,
+        loader: ChangedLoader,
         counters: Arc<Counters>,
         on_plan: OnPlan,
     ) -> Result<Self, GateError> {
@@ -57,13 +59,14 @@ impl Gate {
         Ok(Self { state })
     }
 
-    /// As [`Gate::start_with`], with a cache of names that may ask another resolver than the system's.
+    /// As [`Gate::start_with`], with the changes of the control API, and with a cache of names that may ask
+    /// another resolver than the system's.
     ///
     /// # Errors
     /// As [`Gate::start`].
     pub fn start_asking(
         name_cache: NameCache,
-        loader: Loader,
+        loader: ChangedLoader,
         counters: Arc<Counters>,
         on_plan: OnPlan,
     ) -> Result<Self, GateError> {

@@ -20,8 +20,9 @@ use super::state::{
     worker_count,
 };
 use super::workers::Workers;
-use crate::config::SourceFiles;
-use crate::config::plan::{AccessLog as AccessPlan, InternalApi, Plan, changes};
+use crate::config::plan::{AccessLog as AccessPlan, InternalApi, OverlayPlace, Plan, changes};
+use crate::config::{Content, Overlay, SourceFiles};
+use crate::files;
 use crate::generation::{Generation, certificates};
 use crate::internal_api::Server;
 use crate::log::AccessLog;
@@ -98,7 +99,7 @@ impl GateState {
         })
     }
 
-    async fn swap(
+    pub(super) async fn swap(
         self: &Arc<Self>,
         running: &mut Option<Running>,
         restart: bool,
@@ -108,11 +109,18 @@ impl GateState {
         let (Some(run), Some(old)) = (running.as_mut(), self.current()) else {
             return Ok((STOPPED.into(), Vec::new()));
         };
-        let (plan, mut errors) = self.accept(read?)?;
+        let (plan, overlay, mut errors) = self.accept(read?)?;
         let mut next = self.prepare(run, restart, plan, start).await?;
         errors.append(&mut next.errors);
         let generation = next.generation.clone();
+        let (state, kept) = (self.clone(), overlay.clone());
+        let keep = smol::unblock({
+            let plan = generation.plan.clone();
+            move || state.keep(&plan, &kept)
+        });
+        self.in_time(start, keep).await??;
         self.commit(run, next).await;
+        self.set_overlay(overlay);
         let before = old.clone();
         let compare = move |_: &Self| summary(&before, &generation, restart);
         let changes = self.in_background(start, compare).await;
@@ -184,6 +192,24 @@ impl GateState {
         (self.on_plan)(plan);
     }
 
+    /// Writes the changes into the file that the plan names, unless it has them. Blocks.
+    fn keep(&self, plan: &Plan, overlay: &Overlay) -> Result<(), GateError> {
+        let Some(path) = plan.internal_api.edits.as_ref().and_then(OverlayPlace::file) else { return Ok(()) };
+        let held = self.sources().get(path);
+        let text = match overlay.text() {
+            Some(text) => text,
+            None if matches!(held, Some(Content::Text { .. })) => "{}\n".to_owned(),
+            None => return Ok(()),
+        };
+        let content = Content::text(text.as_bytes());
+        if held != Some(content) {
+            files::replace_private(path, text.as_bytes())
+                .map_err(|error| GateError::of_overlay(path, error))?;
+            self.note(path, content);
+        }
+        Ok(())
+    }
+
     /// Starts a new access log if the plan wants another one.
     async fn new_access_log(&self, run: &Running, plan: &Arc<Plan>) -> Result<NewAccessLog, GateError> {
         if run.access.as_ref().map(|(plan, _)| plan) == plan.access_log.as_ref() {
@@ -195,7 +221,7 @@ impl GateState {
 
     /// Starts a new internal API if the plan wants another address.
     async fn new_internal(&self, run: &Running, plan: &Plan) -> Result<Option<Server>, GateError> {
-        let InternalApi { bind, token } = &plan.internal_api;
+        let InternalApi { bind, token, edits: _ } = &plan.internal_api;
         if self.current().is_some_and(|current| current.plan.internal_api.bind == *bind) {
             return Ok(None);
         }
@@ -204,7 +230,7 @@ impl GateState {
     }
 
     /// Runs `work` in the background, perhaps twice. It may take long but must not wait for anything.
-    async fn in_background<T: Send + 'static>(
+    pub(super) async fn in_background<T: Send + 'static>(
         self: &Arc<Self>,
         start: ReloadStart,
         work: impl Fn(&Self) -> T + Send + Sync + 'static,
@@ -215,7 +241,11 @@ impl GateState {
 
     /// Returns the result of `work`, or an error after [`FILES_TIME_MAX`]. A thread that waits for a file system
     /// goes on until that answers.
-    async fn in_time<T>(&self, start: ReloadStart, work: impl Future<Output = T>) -> Result<T, GateError> {
+    pub(super) async fn in_time<T>(
+        &self,
+        start: ReloadStart,
+        work: impl Future<Output = T>,
+    ) -> Result<T, GateError> {
         let late = async {
             Timer::at(start.at + FILES_TIME_MAX).await;
             let why = format!("they were not read within {FILES_TIME_MAX:?}; does their file system answer?");
@@ -256,13 +286,13 @@ struct Next {
 
 /// The time at which a reload began, and until when it leaves the workers undisturbed.
 #[derive(Clone, Copy)]
-struct ReloadStart {
+pub(super) struct ReloadStart {
     at: Instant,
     deadline: Deadline,
 }
 
 impl ReloadStart {
-    fn now() -> Self {
+    pub(super) fn now() -> Self {
         Self { at: Instant::now(), deadline: Deadline::begin() }
     }
 }

@@ -21,7 +21,8 @@ impl GateState {
     pub(super) async fn start(self: &Arc<Self>, mut inherited: Inherited) -> Result<(), GateError> {
         process::raise_file_limit();
         let mut running = self.running.lock().await;
-        let (plan, _) = self.accept(self.read())?;
+        let (plan, overlay, _) = self.accept(self.read())?;
+        self.set_overlay(overlay);
         let access = start_access_log(&plan, &self.counters)?;
         let generation = self.build(1, plan, access.as_ref().map(|(_, log)| log.clone()))?;
         drop(log_problems(&generation));

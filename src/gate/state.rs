@@ -5,6 +5,7 @@ use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::num::NonZero;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::SystemTime;
@@ -15,12 +16,12 @@ use smol::Task;
 use smol::channel::{Receiver, Sender, bounded};
 
 use super::background::Background;
-use super::error::{Explainer, GateError, Loader, OnPlan};
+use super::error::{ChangedLoader, Explainer, GateError, OnPlan};
 use super::services::{KeyService, Services};
 use super::sockets::{self, ListenKey, NewSockets};
 use super::workers::{RollCall, Workers};
-use crate::config::plan::{AccessLog as AccessPlan, AccessLogTo, InternalBind, Plan};
-use crate::config::{Diagnostic, Diagnostics, Loaded, Severity, SourceFiles};
+use crate::config::plan::{AccessLog as AccessPlan, AccessLogTo, InternalBind, OverlayPlace, Plan};
+use crate::config::{Content, Diagnostic, Diagnostics, Loaded, Overlay, Severity, SourceFiles};
 use crate::files;
 use crate::generation::{Generation, GenerationHandle, Permits, certificates};
 use crate::health::Checker;
@@ -33,7 +34,9 @@ use crate::watch;
 
 /// The state that all tasks of a gate share.
 pub(super) struct GateState {
-    loader: Loader,
+    loader: ChangedLoader,
+    /// The changes of the control API that hold.
+    overlay: Mutex<Arc<Overlay>>,
     /// Threads for the long work of reloads.
     pub(super) background: Background,
     pub(super) on_plan: OnPlan,
@@ -83,7 +86,7 @@ pub(super) struct Running {
 
 /// The result of a load, and the files that it read.
 pub(super) struct LoadResult {
-    loaded: Result<Loaded, Diagnostics>,
+    pub(super) loaded: Result<Loaded, Diagnostics>,
     pub(super) sources: SourceFiles,
 }
 
@@ -91,7 +94,7 @@ impl GateState {
     /// # Errors
     /// No thread can be started.
     pub(super) fn new(
-        loader: Loader,
+        loader: ChangedLoader,
         counters: Arc<Counters>,
         on_plan: OnPlan,
         name_cache: NameCache,
@@ -106,6 +109,7 @@ impl GateState {
             tail: Arc::default(),
             explainer: OnceLock::new(),
             loader,
+            overlay: Mutex::default(),
             background,
             on_plan,
             counters,
@@ -141,9 +145,14 @@ impl GateState {
         stopping.or(async { Some(work.await) }).await
     }
 
-    /// Reads the configuration and changes no state. Blocks.
+    /// Reads the configuration, with the changes of the control API, and changes no state. Blocks.
     pub(super) fn read(&self) -> LoadResult {
-        let loaded = (self.loader)();
+        self.read_with(&self.overlay())
+    }
+
+    /// As [`GateState::read`], with these changes.
+    pub(super) fn read_with(&self, overlay: &Overlay) -> LoadResult {
+        let loaded = (self.loader)(overlay);
         let mut sources = match &loaded {
             Ok(loaded) => loaded.sources.clone(),
             Err(diagnostics) => diagnostics.sources().clone(),
@@ -157,14 +166,27 @@ impl GateState {
 
     /// Keeps `sources` as those of the last load. Logs warnings, and the reasons why services were rejected; returns
     /// those reasons too.
-    pub(super) fn accept(
-        &self,
-        LoadResult { loaded, sources }: LoadResult,
-    ) -> Result<(Arc<Plan>, Vec<String>), GateError> {
+    pub(super) fn accept(&self, LoadResult { loaded, sources }: LoadResult) -> Result<Accepted, GateError> {
         *self.sources.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(sources);
         let loaded = loaded.map_err(GateError::Configuration)?;
         let errors = loaded.warnings.iter().filter_map(log).collect();
-        Ok((Arc::new(loaded.plan), errors))
+        Ok((Arc::new(loaded.plan), Arc::new(loaded.overlay), errors))
+    }
+
+    /// The changes of the control API that hold.
+    pub(super) fn overlay(&self) -> Arc<Overlay> {
+        self.overlay.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// From now on these changes hold.
+    pub(super) fn set_overlay(&self, overlay: Arc<Overlay>) {
+        *self.overlay.lock().unwrap_or_else(PoisonError::into_inner) = overlay;
+    }
+
+    /// Notes what the gate has written itself: it is no change.
+    pub(super) fn note(&self, path: &Path, content: Content) {
+        let mut sources = self.sources.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::make_mut(&mut sources).note(path.into(), content);
     }
 
     /// The files that the last load read, valid or not.
@@ -225,6 +247,7 @@ impl GateState {
         self.health.follow(&generation.upstream_table);
         self.counters.set_rejected_services(generation.plan.rejected_services as u64);
         self.counters.set_generation(generation.number);
+        self.note_upstreams(&generation.plan);
         self.count_certificates(generation);
         self.services.follow(generation);
         self.keys.follow(generation);
@@ -304,6 +327,9 @@ fn certificates_changed(state: Weak<GateState>) -> impl Fn() + Send + Sync {
     }
 }
 
+/// A plan, the changes of the control API in it, and errors of parts that are left out.
+type Accepted = (Arc<Plan>, Arc<Overlay>, Vec<String>);
+
 /// The addresses of new listening sockets.
 pub(super) type NewAddresses = Vec<(ListenKey, SocketAddr)>;
 
@@ -364,6 +390,9 @@ pub fn check_files(plan: &Plan) -> Vec<GateError> {
         let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
         let failed = files::may_append(path).err().map(named);
         errors.extend(failed.map(|error| GateError::of_access_log(plan.access_log_origin.as_ref(), error)));
+    }
+    if let Some(path) = plan.internal_api.edits.as_ref().and_then(OverlayPlace::file) {
+        errors.extend(files::may_create(path).err().map(|error| GateError::of_overlay(path, error)));
     }
     if let InternalBind::Unix(path) = &plan.internal_api.bind {
         let failed = may_bind_unix(path).err();

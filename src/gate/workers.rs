@@ -210,15 +210,16 @@ async fn worker_main(
     permits: Permits,
 ) {
     let idle = Idle::new(&worker, &permits);
+    let pools = Pools::new(&worker, number);
     let state = Rc::new(WorkerState {
-        pools: Pools::new(&worker, number),
+        streams: pools.space().clone(),
+        pools,
         worker: worker.clone(),
         counters: counters.worker(),
         table: FieldTable::new().into(),
         date: DateHeader::default(),
         listening: Default::default(),
         permits,
-        streams: Default::default(),
         handshakes: handshake_limit(),
     });
     let mut open: HashMap<ListenKey, Rc<ActiveListener>> = HashMap::new();

@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
-use crate::config::plan::{Health, HealthRequest, Target, TargetAddress};
+use super::http2::http2;
+use crate::config::plan::{Health, HealthRequest, HttpVersions, Target, TargetAddress};
 use crate::http::{FieldTable, HeadLimits};
 use crate::http1::{HeadScan, parse_response};
-use crate::tls::Connector;
+use crate::tls::{Connector, HTTP2_PROTOCOL};
 
 /// Bytes of a response that are looked at.
 const RESPONSE_BYTES_MAX: usize = 64 * 1024;
@@ -17,12 +18,13 @@ const RESPONSE_BYTES_MAX: usize = 64 * 1024;
 /// Limits on the head of a response.
 const HEAD_LIMITS: HeadLimits = HeadLimits { bytes: RESPONSE_BYTES_MAX, fields: 256, target: 0 };
 
-/// Checks an endpoint. The error says why it did not pass.
+/// Checks an endpoint in one of the `versions` that are spoken to it. The error says why it did not pass.
 pub(super) fn check(
     health: &Health,
     target: &Target,
     address: &TargetAddress,
     connector: Option<&Connector>,
+    versions: HttpVersions,
 ) -> Result<(), String> {
     let deadline = Instant::now() + health.timeout;
     let words = |error: io::Error| match error.kind() {
@@ -31,12 +33,25 @@ pub(super) fn check(
     };
     let stream = connect(health, address).map_err(words)?;
     let mut stream = Timed { stream, deadline };
-    let Some(connector) = connector else { return ask(health, target, &mut stream, words) };
-    let mut tls = connector.connection(target).map_err(|error| error.to_string())?;
+    let Some(connector) = connector else {
+        return match versions {
+            HttpVersions::Http2 => ask(health, target, &mut http2(&mut stream, false), words),
+            HttpVersions::Http1 | HttpVersions::Either => ask(health, target, &mut stream, words),
+        };
+    };
+    let mut tls = connector.offering(versions).connection(target).map_err(|error| error.to_string())?;
     while tls.is_handshaking() {
         tls.complete_io(&mut stream).map_err(words)?;
     }
-    ask(health, target, &mut rustls::Stream::new(&mut tls, &mut stream), words)
+    let takes_http2 = tls.alpn_protocol() == Some(HTTP2_PROTOCOL);
+    let mut stream = rustls::Stream::new(&mut tls, &mut stream);
+    match (versions, takes_http2) {
+        (HttpVersions::Http2 | HttpVersions::Either, true) => {
+            ask(health, target, &mut http2(&mut stream, true), words)
+        }
+        (HttpVersions::Http2, false) => Err("it does not offer HTTP/2 in the handshake".to_owned()),
+        (HttpVersions::Http1 | HttpVersions::Either, _) => ask(health, target, &mut stream, words),
+    }
 }
 
 fn connect(health: &Health, address: &TargetAddress) -> io::Result<Socket> {

@@ -10,8 +10,9 @@ use smol::channel::{Sender, unbounded};
 use smol::lock::Semaphore;
 
 use super::check::check;
+use super::http2::SPEAKS_HTTP2;
 use super::progress::Progress;
-use crate::config::plan::{Health, Scheme};
+use crate::config::plan::Health;
 use crate::tls::Connector;
 use crate::upstream::{EndpointSet, EndpointState, KnownEndpoint, UpstreamTable};
 
@@ -133,8 +134,9 @@ impl Checker {
         let (Some(health), Some(address)) = (set.plan.policy.health.clone(), address) else { return false };
         let work = move || {
             let target = &set.plan.targets[target];
-            let connector = connector.as_ref().filter(|_| target.scheme == Scheme::Https);
-            let result = check(&health, target, &address, connector);
+            let connector = connector.as_ref().filter(|_| target.scheme.is_encrypted());
+            let versions = target.versions(set.plan.settings.http2 && SPEAKS_HTTP2);
+            let result = check(&health, target, &address, connector, versions);
             drop(permit);
             // Sending fails if the checker has ended, which is fine.
             let _ = sender.try_send(Outcome { key: key_of(&state), state, health, result });

@@ -10,4 +10,7 @@ mod checker;
 mod check;
 mod progress;
 
+#[cfg_attr(not(feature = "http2"), path = "no_http2.rs")]
+mod http2;
+
 pub use checker::Checker;

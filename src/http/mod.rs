@@ -35,7 +35,9 @@ pub(crate) use fields::Row;
 pub use fields::{Field, FieldTable, Fields};
 pub use head::{RequestHead, ResponseHead};
 pub use limits::HeadLimits;
-pub use list::{accepts_coding, list_items};
+pub use list::{
+    accepts_coding, coding_weight, list_has, list_items, named_weight, preferred_media, weighted_items,
+};
 pub use message::{Framing, Method, Version};
 pub use name::Name;
 pub(crate) use name::{identifies_client, is_x_forwarded};

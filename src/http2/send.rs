@@ -32,11 +32,11 @@ impl Connection {
         ended: bool,
         out: &mut Vec<u8>,
     ) -> Result<StreamKey, OpenError> {
-        let may_open = self.role == Role::Client && self.peer_last.is_none();
-        if !may_open || self.shutdown != Shutdown::No || self.next_own > STREAM_NUMBER_MAX {
+        let may_open = self.role == Role::Client;
+        if !may_open || !self.takes_streams() {
             return Err(OpenError::Closing);
         }
-        if self.streams.len() >= self.peer.concurrent_streams.min(self.limits.streams) as usize {
+        if self.room() == 0 {
             return Err(OpenError::Full);
         }
         let mut stream = Stream::new(self.next_own, Expected::Response, self.peer.initial_window);
@@ -147,6 +147,13 @@ impl Connection {
         self.credit_connection(out);
     }
 
+    /// Whether a client has all of a response whose length was announced. Only the end of its stream may follow.
+    pub fn has_whole_length(&mut self, key: StreamKey) -> bool {
+        self.streams.get(key).is_some_and(|stream| {
+            stream.expected == Expected::Trailers && stream.length_left == Some(0) && stream.may_receive()
+        })
+    }
+
     /// Sends a PING.
     pub fn ping(&mut self, payload: &[u8; 8], out: &mut Vec<u8>) {
         frame::ping(out, payload, false);
@@ -157,10 +164,20 @@ impl Connection {
         self.streams.get(key).map_or_else(Priority::default, |stream| stream.priority)
     }
 
-    /// Whether a client can open a stream now.
-    pub fn has_room(&self) -> bool {
+    /// Whether a client can still open streams, now or when others have ended.
+    pub fn takes_streams(&self) -> bool {
+        self.peer_last.is_none() && self.shutdown == Shutdown::No && self.next_own <= STREAM_NUMBER_MAX
+    }
+
+    /// The number of streams that a client can open now.
+    pub fn room(&self) -> usize {
         let most = self.peer.concurrent_streams.min(self.limits.streams) as usize;
-        self.peer_last.is_none() && self.shutdown == Shutdown::No && self.streams.len() < most
+        if self.takes_streams() { most.saturating_sub(self.streams.len()) } else { 0 }
+    }
+
+    /// The last stream that the peer processes, once it has sent GOAWAY.
+    pub fn last_processed(&self) -> Option<u32> {
+        self.peer_last
     }
 
     /// The streams beyond the last one that the peer's GOAWAY names. Their requests were not processed, so they

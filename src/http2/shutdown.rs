@@ -46,6 +46,11 @@ impl Connection {
         frame::go_away(out, self.last_peer, ErrorCode::NoError, "");
     }
 
+    /// Whether a shutdown has begun.
+    pub fn is_shut_down(&self) -> bool {
+        self.shutdown != Shutdown::No
+    }
+
     /// Whether a shutdown is complete: the last stream is closed.
     pub fn is_over(&self) -> bool {
         self.shutdown == Shutdown::Final && self.streams.len() == 0

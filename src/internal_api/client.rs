@@ -1,8 +1,8 @@
 //! A client of the internal API, for `smolgate reload`, `smolgate tail` and their like.
 //!
 //! It blocks and needs the standard library alone: one connection, one request, one response. The server always
-//! sends `Content-Length` and always closes, and this client understands nothing else. Only `/tail` has no length: its
-//! response ends with the connection.
+//! sends `Content-Length`, unless there is no content, and always closes, and this client understands nothing else. Only
+//! `/tail` has no length: its response ends with the connection.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
@@ -28,20 +28,27 @@ pub fn get(
     path: &str,
     timeout: Duration,
 ) -> io::Result<(u16, String)> {
-    ask("GET", bind, token, path, timeout)
+    ask("GET", bind, token, path, "", timeout)
 }
 
-/// Sends a POST without a body and returns the status and body of the response.
+/// Sends a request with a method and a body, which is JSON if it is not empty, and returns the status and body of the
+/// response.
 ///
 /// # Errors
 /// As [`get`].
-pub fn post(
+pub fn ask(
+    method: &str,
     bind: &InternalBind,
     token: Option<&Secret>,
     path: &str,
+    body: &str,
     timeout: Duration,
 ) -> io::Result<(u16, String)> {
-    ask("POST", bind, token, path, timeout)
+    let deadline = Instant::now() + timeout;
+    let (mut stream, host) = connect(bind, deadline)?;
+    stream.set_timeout(left(deadline)?)?;
+    timely(stream.write_all(request(method, &host, token, path, body).as_bytes()).map(|()| 0))?;
+    finish(&mut *stream, Vec::new(), deadline)
 }
 
 /// Sends a GET, and gives each piece of the body of a response with status 200 to `each`, until that says that it is
@@ -59,7 +66,7 @@ pub fn follow(
     let deadline = Instant::now() + timeout;
     let (mut stream, host) = connect(bind, deadline)?;
     stream.set_timeout(left(deadline)?)?;
-    stream.write_all(request("GET", &host, token, path).as_bytes())?;
+    stream.write_all(request("GET", &host, token, path, "").as_bytes())?;
     let (mut head, mut buffer) = (Vec::new(), [0; 8 * 1024]);
     let end = loop {
         stream.set_timeout(left(deadline)?)?;
@@ -83,20 +90,6 @@ pub fn follow(
         }
     }
     Ok((200, String::new()))
-}
-
-fn ask(
-    method: &str,
-    bind: &InternalBind,
-    token: Option<&Secret>,
-    path: &str,
-    timeout: Duration,
-) -> io::Result<(u16, String)> {
-    let deadline = Instant::now() + timeout;
-    let (mut stream, host) = connect(bind, deadline)?;
-    stream.set_timeout(left(deadline)?)?;
-    timely(stream.write_all(request(method, &host, token, path).as_bytes()).map(|()| 0))?;
-    finish(&mut *stream, Vec::new(), deadline)
 }
 
 /// Connects to the server. Returns the value of `Host`, too.
@@ -132,10 +125,13 @@ fn addresses(bind: Bind) -> Vec<SocketAddr> {
     }
 }
 
-fn request(method: &str, host: &str, token: Option<&Secret>, path: &str) -> String {
+fn request(method: &str, host: &str, token: Option<&Secret>, path: &str, body: &str) -> String {
     let token = token.map(|token| format!("Authorization: Bearer {}\r\n", token.0)).unwrap_or_default();
+    let media = if body.is_empty() { "" } else { "Content-Type: application/json\r\n" };
+    let length = body.len();
     format!(
-        "{method} {path} HTTP/1.1\r\nHost: {host}\r\n{token}Content-Length: 0\r\nConnection: close\r\n\r\n"
+        "{method} {path} HTTP/1.1\r\nHost: {host}\r\n{token}{media}Content-Length: {length}\r\n\
+         Connection: close\r\n\r\n{body}"
     )
 }
 
@@ -199,6 +195,9 @@ fn parse(answer: &[u8]) -> Option<(u16, String)> {
     let body = &answer[end + 4..];
     let mut lines = head.split("\r\n");
     let status = lines.next()?.strip_prefix("HTTP/1.1 ")?.get(..3)?.parse().ok()?;
+    if status == 204 {
+        return body.is_empty().then(|| (status, String::new()));
+    }
     let length = lines.find_map(|line| {
         let (name, value) = line.split_once(':')?;
         name.eq_ignore_ascii_case("content-length").then(|| value.trim().parse::<usize>().ok()).flatten()

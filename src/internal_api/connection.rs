@@ -10,15 +10,17 @@ use std::time::Duration;
 use async_h1::server::{Encoder, decode};
 use futures_lite::future;
 use futures_lite::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, Cursor};
-use http_types::{Method, Request, Response};
+use http_types::{Method, Response, StatusCode};
 use rustix::fd::AsFd;
 use rustix::net::{Shutdown, shutdown};
 use smol::Timer;
 
-use crate::internal_api::endpoints::{self, Answer};
+use crate::internal_api::endpoints;
 use crate::internal_api::head::{self, Head, Refusal};
 use crate::internal_api::live;
+use crate::internal_api::message::{Answer, Received};
 use crate::internal_api::slots::{ConnectionSlot, Service};
+use crate::internal_api::v1;
 use crate::log::access::TailReader;
 
 /// Bytes that are read and discarded after a response. Without that, closing might reset the connection before the
@@ -38,9 +40,9 @@ where
         return;
     };
     let (response, method) = match request {
-        Ok(Some((request, path))) => {
-            let method = request.method();
-            match respond(&request, &path, &service, &slot).await {
+        Ok(Some(received)) => {
+            let method = received.request.method();
+            match respond(&received, &service, &slot).await {
                 Ok(response) => (response, method),
                 Err(reader) => {
                     let _held = slot.hold();
@@ -54,9 +56,8 @@ where
     slot.or_evicted(send(&mut stream, response, method, &service)).await;
 }
 
-/// Reads a request and discards its body. Returns the request and its path. `None` if the peer left or sent
-/// nothing.
-async fn receive<S>(stream: &mut S, service: &Service) -> Result<Option<(Request, String)>, Refusal>
+/// Reads a request. Discards its body unless the path takes one. `None` if the peer left or sent nothing.
+async fn receive<S>(stream: &mut S, service: &Service) -> Result<Option<Received>, Refusal>
 where
     S: AsyncRead + Unpin,
 {
@@ -70,14 +71,17 @@ where
         None => return Err(late),
     };
     let rest = head.body.saturating_sub((bytes.len() - head.length) as u64);
-    match within(service.limits.body_time, discard(stream, rest)).await {
+    let mut kept = v1::takes_body(&head.path).then(|| bytes.split_off(head.length));
+    match within(service.limits.body_time, read_body(stream, rest, kept.as_mut())).await {
         Some(Ok(())) => {}
         Some(Err(_)) => return Ok(None),
         None => return Err(late),
     }
     let malformed = Refusal { status: 400, why: "the request is malformed" };
     match decode(Cursor::new(head.bytes)).await {
-        Ok(Some((request, _))) => Ok(Some((request, head.path))),
+        Ok(Some((request, _))) => {
+            Ok(Some(Received { request, path: head.path, body: body(kept, head.body) }))
+        }
         Ok(None) | Err(_) => Err(malformed),
     }
 }
@@ -98,14 +102,30 @@ where
     }
 }
 
-/// Reads and discards `rest` bytes.
-async fn discard<S: AsyncRead + Unpin>(stream: &mut S, mut rest: u64) -> io::Result<()> {
+/// The bytes of the body. Those behind it are no part of it.
+fn body(kept: Option<Vec<u8>>, length: u64) -> Vec<u8> {
+    let mut body = kept.unwrap_or_default();
+    body.truncate(usize::try_from(length).unwrap_or(usize::MAX));
+    body
+}
+
+/// Reads `rest` bytes, and keeps them if that is asked for.
+async fn read_body<S: AsyncRead + Unpin>(
+    stream: &mut S,
+    mut rest: u64,
+    mut kept: Option<&mut Vec<u8>>,
+) -> io::Result<()> {
     let mut buffer = [0; 1024];
     while rest > 0 {
         let want = buffer.len().min(usize::try_from(rest).unwrap_or(usize::MAX));
         match stream.read(&mut buffer[..want]).await? {
             0 => return Err(io::ErrorKind::UnexpectedEof.into()),
-            read => rest -= read as u64,
+            read => {
+                if let Some(kept) = &mut kept {
+                    kept.extend_from_slice(&buffer[..read]);
+                }
+                rest -= read as u64;
+            }
         }
     }
     Ok(())
@@ -113,13 +133,12 @@ async fn discard<S: AsyncRead + Unpin>(stream: &mut S, mut rest: u64) -> io::Res
 
 /// The response, or the reader of a response without an end.
 async fn respond(
-    request: &Request,
-    path: &str,
+    received: &Received,
     service: &Service,
     slot: &ConnectionSlot,
 ) -> Result<Response, Box<TailReader>> {
     let token = service.token();
-    Ok(match endpoints::answer(request, path, token.as_ref(), &*service.control).await {
+    Ok(match endpoints::answer(received, token.as_ref(), &*service.control).await {
         Answer::Now(response) => *response,
         Answer::Reload { restart } => {
             let Some(_turn) = service.begin_reload() else {
@@ -127,6 +146,11 @@ async fn respond(
             };
             let _held = slot.hold();
             endpoints::reloaded(service.control.reload(restart).await)
+        }
+        Answer::Change(change) => {
+            let Some(_turn) = service.begin_reload() else { return Ok(v1::too_many()) };
+            let _held = slot.hold();
+            v1::changed(&change, service.control.change(change.clone()).await)
         }
         Answer::Certificates(question) => {
             let _held = slot.hold();
@@ -140,16 +164,29 @@ async fn send<S>(stream: &mut S, response: Response, method: Method, service: &S
 where
     S: AsyncRead + AsyncWrite + AsFd + Unpin,
 {
+    let is_empty = response.status() == StatusCode::NoContent;
     let mut encoder = Encoder::new(response, method);
     let write = async {
         let mut bytes = Vec::new();
         encoder.read_to_end(&mut bytes).await?;
+        if is_empty {
+            leave_length_out(&mut bytes);
+        }
         stream.write_all(&bytes).await?;
         // Closing this kind of stream only flushes it, so shut the socket down.
         shutdown(&*stream, Shutdown::Write).map_err(io::Error::from)
     };
     if let Some(Ok(())) = within(service.limits.answer_time, write).await {
         within(LINGER_TIME_MAX, linger(stream)).await;
+    }
+}
+
+/// Takes out the field that the library writes for an empty body, and that a response with status 204 must not have
+/// (RFC 9110, section 8.6).
+fn leave_length_out(bytes: &mut Vec<u8>) {
+    const FIELD: &[u8] = b"content-length: 0\r\n";
+    if let Some(at) = memchr::memmem::find(bytes, FIELD) {
+        bytes.drain(at..at + FIELD.len());
     }
 }
 

@@ -5,7 +5,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::SystemTime;
 
-use crate::config::plan::Plan;
+use crate::config::plan::{Change, Conflict, Plan};
 use crate::log::access::{TailFilter, TailReader};
 use crate::metrics::{Counters, EndpointFigures};
 
@@ -18,6 +18,9 @@ pub type CertificateFuture<'a> = Pin<Box<dyn Future<Output = Result<CertificateT
 /// The future of an explanation: lines for a person. The error says what is wrong with the question.
 pub type ExplanationFuture<'a> = Pin<Box<dyn Future<Output = Result<String, String>> + Send + 'a>>;
 
+/// The future of a change of the configuration.
+pub type ChangeFuture<'a> = Pin<Box<dyn Future<Output = Result<Changed, ChangeError>> + Send + 'a>>;
+
 /// The future of a question to the workers. It takes seconds at most.
 pub type Asking<'a> = Pin<Box<dyn Future<Output = Phase> + Send + 'a>>;
 
@@ -26,6 +29,10 @@ pub trait Control: Send + Sync + 'static {
     /// Reads the configuration again and applies it. With `restart`, new workers with new sockets serve it. A
     /// second call waits for the first. The future is never dropped before it ends.
     fn reload(&self, restart: bool) -> ReloadFuture<'_>;
+
+    /// Makes a change of the configuration, as a reload with that change. A second call waits for the first. The future
+    /// is never dropped before it ends.
+    fn change(&self, change: Change) -> ChangeFuture<'_>;
 
     /// The current plan.
     fn plan(&self) -> Arc<Plan>;
@@ -75,6 +82,32 @@ pub trait Control: Send + Sync + 'static {
 
     /// The current plan as YAML, without its secrets.
     fn view(&self) -> String;
+
+    /// The current plan as JSON, without its secrets.
+    fn view_as_json(&self) -> serde_json::Value;
+}
+
+/// A change that was made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Changed {
+    /// Whether something is there that was not there.
+    pub is_made: bool,
+    /// The number of the configuration that has the change.
+    pub generation: u64,
+}
+
+/// A change that was not made. Nothing has changed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum ChangeError {
+    /// The configuration would be invalid, or the change does not fit it.
+    Refused {
+        /// The reason, if it is not that the configuration would be invalid.
+        conflict: Option<Conflict>,
+        /// The whole diagnostic.
+        text: String,
+    },
+    /// The gate is stopping.
+    Stopping,
 }
 
 /// A name for which certificates are ordered.

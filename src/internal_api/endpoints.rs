@@ -1,17 +1,14 @@
 //! The table of paths, and the response of each.
 
-use http_types::{Method, Request, Response, StatusCode};
+use http_types::{Method, Request, Response};
 
 use crate::config::plan::Secret;
 use crate::internal_api::control::{CertificateQuestion, CertificateTold, Control};
 use crate::internal_api::head::Refusal;
 use crate::internal_api::live::{self, Page};
-use crate::internal_api::{authorization, certificate_views, views};
-use crate::log::access::{READERS_MAX, TailReader};
-use crate::metrics::{ProcessStats, render_endpoints};
-
-const TEXT: &str = "text/plain; charset=utf-8";
-const JSON: &str = "application/json";
+use crate::internal_api::message::{Answer, JSON, METRICS, Received, metrics, now, text, typed};
+use crate::internal_api::{authorization, certificate_views, v1, views};
+use crate::log::access::READERS_MAX;
 
 /// The meaning of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -87,32 +84,18 @@ impl Endpoint {
     }
 }
 
-/// The answer to a request: a response, or work that has to be done first.
-pub(super) enum Answer {
-    Now(Box<Response>),
-    Reload {
-        restart: bool,
-    },
-    Certificates(CertificateQuestion),
-    /// The response has no end before the reader or the gate leaves.
-    Tail(Box<TailReader>),
-}
-
 /// Finds the answer. The caller runs what takes long.
-///
-/// `path` is the path as it was sent. The path of `request` is rewritten by the library, without dot segments.
-pub(super) async fn answer(
-    request: &Request,
-    path: &str,
-    token: Option<&Secret>,
-    control: &dyn Control,
-) -> Answer {
+pub(super) async fn answer(received: &Received, token: Option<&Secret>, control: &dyn Control) -> Answer {
+    let Received { request, path, .. } = received;
     let endpoint = Endpoint::of(path);
     // The page holds no data, and asks for the token.
     let page = live::page(request).filter(|_| endpoint == Some(Endpoint::Index));
     let needs_token = page.is_none() && endpoint.is_none_or(Endpoint::needs_token);
-    if let Some(refused) = unauthorized(request, token, needs_token, endpoint) {
+    if let Some(refused) = refused_access(received, token, needs_token, endpoint) {
         return now(refused);
+    }
+    if let Some(answer) = v1::answer(received, token.is_some(), control).await {
+        return answer;
     }
     let Some(endpoint) = endpoint else {
         return now(text(404, &format!("nothing at {path}; there is\n{}", index())));
@@ -135,11 +118,7 @@ pub(super) async fn answer(
         Endpoint::Stats => typed(200, JSON, live::stats(control).await),
         Endpoint::Explain => explain(request, control).await,
         Endpoint::Tail => return tail(request, control),
-        Endpoint::Metrics => {
-            let mut page = control.counters().render(ProcessStats::read().as_ref());
-            page.push_str(&render_endpoints(&control.endpoints()));
-            typed(200, "text/plain; version=0.0.4; charset=utf-8", page)
-        }
+        Endpoint::Metrics => typed(200, METRICS, metrics(control)),
         Endpoint::Live => text(200, "ok"),
         Endpoint::Ready => {
             let phase = control.phase().await;
@@ -197,10 +176,6 @@ fn tail(request: &Request, control: &dyn Control) -> Answer {
         Some(reader) => Answer::Tail(Box::new(reader)),
         None => now(text(503, &format!("{READERS_MAX} readers are there already, or the gate is stopping"))),
     }
-}
-
-fn now(response: Response) -> Answer {
-    Answer::Now(Box::new(response))
 }
 
 fn reload(request: &Request) -> Answer {
@@ -311,18 +286,15 @@ pub(super) fn refused(refusal: Refusal) -> Response {
 }
 
 /// The response to a request that may not be answered.
-fn unauthorized(
-    request: &Request,
+fn refused_access(
+    Received { request, path, .. }: &Received,
     token: Option<&Secret>,
     needs_token: bool,
     endpoint: Option<Endpoint>,
 ) -> Option<Response> {
     match token {
         Some(token) if needs_token && !authorization::has_token(request, token) => {
-            let mut response =
-                text(401, "this needs `Authorization: Bearer` with the value of internal_api.token");
-            response.insert_header("WWW-Authenticate", "Bearer");
-            Some(response)
+            Some(v1::unauthorized(path).unwrap_or_else(unauthorized))
         }
         Some(_) => None,
         // A page of another site cannot know the token. Without a token, the name that the page used gives it away.
@@ -334,28 +306,13 @@ fn unauthorized(
     }
 }
 
-fn index() -> String {
-    TABLE.iter().map(|(path, _, about)| format!("{path:<15}{about}\n")).collect()
-}
-
-/// A text response. A missing line end is added.
-fn text(status: u16, body: &str) -> Response {
-    let end = if body.ends_with('\n') { "" } else { "\n" };
-    typed(status, TEXT, format!("{body}{end}"))
-}
-
-fn typed(status: u16, mime: &str, body: String) -> Response {
-    let status = StatusCode::try_from(status).unwrap_or(StatusCode::InternalServerError);
-    let mut response = Response::new(status);
-    response.set_body(body);
-    for (name, value) in [
-        ("Content-Type", mime),
-        ("Cache-Control", "no-store"),
-        ("X-Content-Type-Options", "nosniff"),
-        // A connection has one request, so every limit on a request is a limit on a connection too.
-        ("Connection", "close"),
-    ] {
-        response.insert_header(name, value);
-    }
+fn unauthorized() -> Response {
+    let mut response = text(401, "this needs `Authorization: Bearer` with the value of internal_api.token");
+    response.insert_header("WWW-Authenticate", "Bearer");
     response
+}
+
+fn index() -> String {
+    let rows = TABLE.iter().map(|(path, _, about)| (*path, *about)).chain(v1::ROWS.iter().copied());
+    rows.map(|(path, about)| format!("{path:<15}{about}\n")).collect()
 }

@@ -6,6 +6,8 @@
 //!   connection.rs  one request: bytes in by a deadline, bytes out by a deadline
 //!     head.rs        which heads may reach the HTTP library at all (sans-IO)
 //!     endpoints.rs   the table of paths, and each response
+//!       message.rs        a request as received, and the forms of answers
+//!       v1/               `/api/v1`, which changes routes and upstreams
 //!       authorization.rs  token, cross-site requests, foreign names (sans-IO)
 //!       views.rs          rules and health as JSON; certificate_views.rs: certificates
 //!       live/             the page, and what it and `smolgate top` and `smolgate tail` ask for
@@ -24,6 +26,10 @@ mod connection;
 mod endpoints;
 
 mod live;
+#[cfg_attr(not(feature = "control"), path = "v1/none.rs")]
+mod v1;
+
+mod message;
 
 mod authorization;
 mod head;

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 
 use super::counter::HistogramSum;
-use super::orders::{NameState, OrderResult};
+use super::orders::{NameState, OrderResult, StoreOperation};
 use super::page::{Kind, Page};
 use super::process::ProcessStats;
 use super::registry::Counters;
@@ -68,6 +68,29 @@ impl Counters {
         );
         for state in NameState::ALL {
             page.sample("", &[("state", state.label())], self.ordered_names[state as usize].load(Relaxed));
+        }
+        page.family(
+            "smolgate_acme_next_attempt_timestamp_seconds",
+            Kind::Gauge,
+            "When the next order for each name may begin.",
+        );
+        for (name, next) in lock(&self.next_attempts).iter() {
+            page.sample("", &[("name", name)], next);
+        }
+        page.single(
+            "smolgate_store_orders_here",
+            Kind::Gauge,
+            "Whether this gate has the right to order.",
+            u64::from(self.orders_here.load(Relaxed)),
+        );
+        page.family(
+            "smolgate_store_errors_total",
+            Kind::Counter,
+            "Errors of the place in which certificates are kept, by operation.",
+        );
+        for operation in StoreOperation::ALL {
+            let count = self.store_errors[operation as usize].load(Relaxed);
+            page.sample("", &[("operation", operation.label())], count);
         }
     }
 

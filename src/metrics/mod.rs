@@ -16,6 +16,7 @@
 mod stats;
 
 mod exposition;
+mod figures;
 mod upstream;
 mod page;
 mod process;
@@ -33,7 +34,8 @@ mod counter;
 mod orders;
 
 pub use counter::{Counter, Histogram, WaitCounters, WaitEnd};
-pub use orders::{NameState, OrderResult};
+pub use figures::ResponseTimes;
+pub use orders::{NameState, OrderResult, StoreOperation};
 pub use process::ProcessStats;
 pub use registry::{Counters, SERIES_MAX, WorkerCounters};
 pub use rule::{RULE_SERIES_MAX, RuleCounters};

@@ -28,6 +28,31 @@ impl OrderResult {
     }
 }
 
+/// A kind of access to the place in which certificates are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StoreOperation {
+    /// The right to write is asked for.
+    Lock,
+    /// A record, a certificate or a list is read.
+    Read,
+    /// A record or a certificate is written or removed.
+    Write,
+}
+
+impl StoreOperation {
+    /// Every operation, in the order of the counters.
+    pub const ALL: [Self; 3] = [Self::Lock, Self::Read, Self::Write];
+
+    /// The label `operation`.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Lock => "lock",
+            Self::Read => "read",
+            Self::Write => "write",
+        }
+    }
+}
+
 /// The state of a name for which certificates are ordered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NameState {

@@ -1,12 +1,12 @@
 //! The counters of the process, and a worker's handle to its set.
 
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::counter::Counter;
-use super::orders::{NameState, OrderResult};
+use super::orders::{NameState, OrderResult, StoreOperation};
 use super::series::{
     CertificateExpiry, EndpointCounters, ListenerCounters, OTHER, SeriesKey, UpstreamCounters,
 };
@@ -16,6 +16,9 @@ use crate::reason::Reason;
 /// Series of `smolgate_requests_total` in the process. Further ones count under rule `other`, one series per
 /// listener. Series of removed rules stay, because counters must not vanish.
 pub const SERIES_MAX: usize = 10_000;
+
+/// See [`Counters::note_upstream`].
+type UpstreamsOfRules = BTreeMap<(Arc<str>, Arc<str>), Arc<str>>;
 
 /// Counters of the whole process.
 #[derive(Debug)]
@@ -32,6 +35,8 @@ pub struct Counters {
     pub(super) last_reload_ok: AtomicBool,
     /// Milliseconds since 1970; 0 before the first success.
     pub(super) last_success: AtomicU64,
+    /// By listener and rule.
+    pub(super) upstreams_of_rules: Mutex<UpstreamsOfRules>,
     access_log_dropped: AtomicU64,
     log_dropped: AtomicU64,
     pub(super) certificates: Mutex<Vec<CertificateExpiry>>,
@@ -40,6 +45,12 @@ pub struct Counters {
     pub(super) orders: [AtomicU64; OrderResult::ALL.len()],
     /// The names for which certificates are ordered, by [`NameState`].
     pub(super) ordered_names: [AtomicU64; NameState::ALL.len()],
+    /// The next attempt for each name that has one, in seconds since 1970.
+    pub(super) next_attempts: Mutex<Vec<(Arc<str>, u64)>>,
+    /// By [`StoreOperation`].
+    pub(super) store_errors: [AtomicU64; StoreOperation::ALL.len()],
+    /// Whether this gate orders.
+    pub(super) orders_here: AtomicBool,
 }
 
 impl Counters {
@@ -56,12 +67,16 @@ impl Counters {
             rejected_services: AtomicU64::new(0),
             last_reload_ok: AtomicBool::new(false),
             last_success: AtomicU64::new(0),
+            upstreams_of_rules: Mutex::default(),
             access_log_dropped: AtomicU64::new(0),
             log_dropped: AtomicU64::new(0),
             certificates: Mutex::default(),
             certificates_outdated: AtomicU64::new(0),
             orders: Default::default(),
             ordered_names: Default::default(),
+            next_attempts: Mutex::default(),
+            store_errors: Default::default(),
+            orders_here: AtomicBool::new(false),
         })
     }
 
@@ -108,13 +123,27 @@ impl Counters {
         self.orders[result as usize].fetch_add(1, Relaxed);
     }
 
-    /// Sets the number of names in each state.
-    pub fn set_ordered_names(&self, states: impl Iterator<Item = NameState>) {
-        let mut counts = [0; NameState::ALL.len()];
-        states.for_each(|state| counts[state as usize] += 1);
+    /// Sets the names for which certificates are ordered: each with its state and its next attempt, in seconds since 1970.
+    pub fn set_ordered_names<'n>(&self, names: impl Iterator<Item = (&'n Arc<str>, NameState, Option<u64>)>) {
+        let (mut counts, mut next_attempts) = ([0; NameState::ALL.len()], Vec::new());
+        for (name, state, next) in names {
+            counts[state as usize] += 1;
+            next_attempts.extend(next.map(|next| (name.clone(), next)));
+        }
         for (name, count) in self.ordered_names.iter().zip(counts) {
             name.store(count, Relaxed);
         }
+        *lock(&self.next_attempts) = next_attempts;
+    }
+
+    /// Counts an error of the place in which certificates are kept.
+    pub fn store_error(&self, operation: StoreOperation) {
+        self.store_errors[operation as usize].fetch_add(1, Relaxed);
+    }
+
+    /// Sets whether this gate has the right to order.
+    pub fn set_orders_here(&self, is_held: bool) {
+        self.orders_here.store(is_held, Relaxed);
     }
 
     /// The counter of access log lines that were dropped because the writer was too slow or failed.

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::receive::FRAMES_PER_TURN;
 use super::shared::{Shared, State};
+use super::silence::{Silence, Step};
 use super::space::WorkerSpace;
 use super::stream::Stream;
 use crate::http2::{Connection, ConnectionError, ErrorCode, Limits, OUTPUT_BYTES_MAX as CONTROL_BYTES_MAX};
@@ -24,6 +25,9 @@ const LOOK_EVERY: Duration = Duration::from_secs(10);
 /// The time without a stream after which a connection gives its memory back.
 const SETTLE_TIME: Duration = Duration::from_secs(1);
 
+/// The payload of a PING that asks whether the peer is there.
+const SILENCE_PING: &[u8; 8] = b"silence?";
+
 /// How long a connection that is closed is read, so that its peer gets the last GOAWAY.
 const LINGER_TIME: Duration = Duration::from_secs(2);
 
@@ -39,6 +43,8 @@ pub struct Timeouts {
     pub idle: Duration,
     /// The end of the peer's side ends every stream, and not only those whose request is not complete.
     pub ends_with_peer: bool,
+    /// The time for an answer to a PING, if a peer that is silent is asked whether it is there.
+    pub answer: Option<Duration>,
 }
 
 /// The end of a connection.
@@ -79,6 +85,7 @@ pub struct Driver {
     progress: Instant,
     /// When to look for responses that stall.
     next_look: Instant,
+    silence: Option<Silence>,
 }
 
 impl Driver {
@@ -96,9 +103,31 @@ impl Driver {
         let mut control = space.memory.borrow_mut().take();
         let engine = Connection::server(limits, &space.budget, now, &mut control);
         let state = RefCell::new(State::new(engine, control));
-        let shared = Rc::new(Shared { io, worker, space: space.clone(), state, driver: None.into() });
+        let space = space.clone();
+        let shared = Shared { io, worker, is_client: false, space, state, driver: None.into() };
+        Driver::new(shared, input, timer, timeouts, now)
+    }
+
+    /// The client's side of a connection.
+    pub(super) fn client(
+        io: tls::Stream,
+        limits: &Limits,
+        timeouts: Timeouts,
+        space: &Rc<WorkerSpace>,
+    ) -> Driver {
+        let worker = io.worker();
+        let (now, timer) = (worker.now(), worker.timer());
+        let mut control = space.memory.borrow_mut().take();
+        let engine = Connection::client(limits, &space.budget, now, &mut control);
+        let state = RefCell::new(State::new(engine, control));
+        let space = space.clone();
+        let shared = Shared { io, worker, is_client: true, space, state, driver: None.into() };
+        Driver::new(shared, Input::default(), timer, timeouts, now)
+    }
+
+    fn new(shared: Shared, input: Input, timer: Timer, timeouts: Timeouts, now: Instant) -> Driver {
         Driver {
-            shared,
+            shared: Rc::new(shared),
             input,
             timer,
             timeouts,
@@ -110,7 +139,13 @@ impl Driver {
             is_settled: false,
             progress: now,
             next_look: now + LOOK_EVERY,
+            silence: timeouts.answer.map(|answer| Silence::new(answer, now)),
         }
+    }
+
+    /// The state that the driver shares with streams.
+    pub(super) fn shared(&self) -> Rc<Shared> {
+        self.shared.clone()
     }
 
     /// Whether no stream is open.
@@ -173,6 +208,7 @@ impl Driver {
             total += frames;
             let is_held_back = self.shared.state.borrow().control.len() > CONTROL_BYTES_MAX;
             self.note_incomplete(is_held_back, frames > 0);
+            self.note_frames(frames > 0);
             if is_held_back {
                 return Ok(true);
             }
@@ -203,6 +239,28 @@ impl Driver {
         self.incomplete = waits.then(|| since.unwrap_or_else(|| self.shared.worker.now()));
     }
 
+    /// Notes that the peer is there.
+    fn note_frames(&mut self, has_taken: bool) {
+        if let Some(silence) = self.silence.as_mut().filter(|_| has_taken) {
+            let of_stream = std::mem::take(&mut self.shared.state.borrow_mut().has_stream_frame);
+            silence.heard(of_stream, self.shared.worker.now());
+        }
+    }
+
+    /// Asks a peer whether it is there that says nothing while streams wait for it. Without an answer, no more streams
+    /// are opened. Those that are open have deadlines of their own.
+    fn watch_silence(silence: &mut Silence, state: &mut State, is_idle: bool, now: Instant) {
+        if is_idle {
+            // A silence begins with its first stream.
+            return silence.heard(false, now);
+        }
+        match silence.step(now) {
+            Step::Wait => {}
+            Step::Ping => state.engine.ping(SILENCE_PING, &mut state.control),
+            Step::Lost => state.engine.shut_down_at_once(&mut state.control),
+        }
+    }
+
     /// Acts on deadlines.
     fn check(&mut self, now: Instant) -> Result<(), ConnectionError> {
         let state = &mut *self.shared.state.borrow_mut();
@@ -211,6 +269,9 @@ impl Driver {
             let (code, detail) =
                 (ErrorCode::EnhanceYourCalm, "a frame or a header block did not come in time");
             return Err(ConnectionError { code, detail });
+        }
+        if let Some(silence) = &mut self.silence {
+            Driver::watch_silence(silence, state, self.idle_since.is_some(), now);
         }
         if now >= self.next_look {
             self.next_look = now + LOOK_EVERY;
@@ -240,7 +301,9 @@ impl Driver {
         });
         let look = (state.open > 0).then_some(self.next_look);
         let stall = state.is_writing().then(|| self.progress + STALL_TIME);
-        let all = [state.engine.deadline(), incomplete, idle, look, stall];
+        let silence = self.silence.as_ref().filter(|_| state.open > 0 && !state.engine.is_shut_down());
+        let silence = silence.map(Silence::deadline);
+        let all = [state.engine.deadline(), incomplete, idle, look, stall, silence];
         all.into_iter().flatten().min().unwrap_or(now + LOOK_EVERY)
     }
 
@@ -249,6 +312,7 @@ impl Driver {
     fn fail(&mut self, error: ConnectionError) -> bool {
         let state = &mut *self.shared.state.borrow_mut();
         state.engine.fail(&error, &mut state.control);
+        state.fault = Some(error);
         state.lose_all();
         (self.stage, self.fault) = (Stage::Ending, Some(error));
         false

@@ -11,18 +11,25 @@
 //! The request comes as the head that it would have had in HTTP/1.1, and a body without a length in chunks. The head
 //! of a response is parsed here, and its fields become a header block.
 //!
+//! To a target, it is the other way round: a [`SharedConnection`] opens streams, a request is written to a stream in the
+//! HTTP/1.1 form, and its response is read in that form.
+//!
 //! Only the driver touches the socket. It runs behind the tasks of the streams that were woken with it, so the
 //! responses of a turn leave in one write. The state of both is borrowed for one call at a time, and never across an
 //! await.
 //!
 //! Not here: the rules of the protocol (`http2`), and the decision which streams may begin (`proxy/http2.rs`).
 
+mod target;
+
 mod driver;
 
+mod request;
 mod stream;
 
 mod output;
 mod receive;
+mod silence;
 
 mod shared;
 
@@ -33,9 +40,10 @@ mod space;
 /// A connection, or a stream that shares one.
 pub type Transport = crate::tls::Stream<Stream>;
 
-/// Whether clients can speak HTTP/2.
+/// Whether clients and targets can speak HTTP/2.
 pub const SERVES_HTTP2: bool = true;
 
 pub use driver::{Driver, End, Timeouts};
 pub use space::WorkerSpace;
 pub use stream::Stream;
+pub use target::SharedConnection;

@@ -1,10 +1,11 @@
 //! Events of the engine change the slots of streams.
 
 use super::shared::{Shared, State};
-use super::slot::RequestBody;
+use super::slot::{IncomingBody, Slot};
 use super::space::Memory;
-use crate::http2::{ConnectionError, Event, StreamKey};
+use crate::http2::{ConnectionError, ErrorCode, Event, StreamKey};
 use crate::reason::Reason;
+use crate::tls::StreamEnd;
 use crate::worker::{Buffer, Worker};
 
 /// Frames that are taken in one turn. Then other connections have theirs.
@@ -15,6 +16,23 @@ const UNKNOWN_LINE: &[u8] = b"- - HTTP/2.1\r\n\r\n";
 
 /// The line by which a head asks for a body in chunks.
 const CHUNKED: &[u8] = b"transfer-encoding: chunked\r\n\r\n";
+
+/// The line of a response that ends with its head.
+const NO_BODY: &[u8] = b"content-length: 0\r\n\r\n";
+
+/// The beginning of the form of an interim response.
+const INTERIM: &[u8] = b"HTTP/1.1 1";
+
+/// Bytes of heads of one response that wait for their reader: interim ones and the final one.
+const HELD_RESPONSES_MAX: usize = 256 * 1024;
+
+/// The end of a stream that was reset with `code`.
+fn end_of(code: ErrorCode) -> StreamEnd {
+    match code {
+        ErrorCode::RefusedStream => StreamEnd::Unprocessed,
+        code => StreamEnd::Reset(code.label()),
+    }
+}
 
 impl Shared {
     /// Takes frames from the front of `bytes`, at most [`FRAMES_PER_TURN`]. Returns how many bytes and frames it took.
@@ -40,15 +58,23 @@ impl Shared {
 impl State {
     fn apply(&mut self, event: Event, bytes: &[u8], memory: &Memory, worker: &Worker) {
         match event {
+            Event::Head { stream, ended, .. } if self.is_own(stream) => {
+                self.take_response(stream, ended, memory, worker);
+            }
+            Event::Refused { stream, .. } if self.is_own(stream) => {
+                self.lose(stream, Some(StreamEnd::TooLarge))
+            }
             Event::Head { stream, ended, .. } => self.begin(stream, ended, None, memory, worker),
             Event::Refused { stream, reason, ended } => {
                 self.begin(stream, ended, Some(reason), memory, worker);
             }
             Event::Data { stream, data, ended } => {
+                self.has_stream_frame = true;
                 if let Some(slot) = self.slot(stream) {
                     slot.receive(&bytes[data], worker);
                     slot.has_ended |= ended;
                     slot.wake();
+                    self.close_left(stream);
                 }
             }
             Event::Trailers { stream } => {
@@ -56,14 +82,22 @@ impl State {
                     slot.trailers.extend_from_slice(memory.workspace.head());
                     slot.has_ended = true;
                     slot.wake();
+                    self.close_left(stream);
                 }
             }
-            Event::Reset { stream, .. } | Event::Fault { stream: Some(stream), .. } => self.lose(stream),
-            Event::Capacity(Some(stream)) => self.queue(stream.slot()),
-            Event::Capacity(None) | Event::Settings => {
-                (0..self.slots.len()).for_each(|slot| self.queue(slot))
+            Event::Reset { stream, code } => self.lose(stream, Some(end_of(code))),
+            Event::Fault { stream: Some(stream), detail, .. } => {
+                self.lose(stream, Some(StreamEnd::Malformed(detail)));
             }
-            Event::Fault { stream: None, .. } | Event::Handled | Event::GoAway { .. } | Event::Pong(_) => {}
+            Event::Capacity(Some(stream)) => self.queue(stream.slot()),
+            Event::Settings => {
+                self.has_settings = true;
+                self.wake_opener();
+                self.queue_all();
+            }
+            Event::Capacity(None) => self.queue_all(),
+            Event::GoAway { .. } => self.leave(),
+            Event::Fault { stream: None, .. } | Event::Handled | Event::Pong(_) => {}
         }
     }
 
@@ -87,16 +121,75 @@ impl State {
         slot.refusal = refusal;
         slot.has_ended = ended;
         let has_length = self.engine.announces_length(key);
-        slot.body = if ended || has_length { RequestBody::Plain } else { RequestBody::Chunked };
+        slot.body = if ended || has_length { IncomingBody::Plain } else { IncomingBody::Chunked };
         slot.head = Some(head_of(form, slot.body, refusal.is_some(), worker));
         self.open += 1;
         self.begun.push_back(index);
     }
 
+    /// Whether this side has opened the stream.
+    fn is_own(&mut self, key: StreamKey) -> bool {
+        self.slot(key).is_some_and(|slot| slot.is_own)
+    }
+
+    /// Takes the head of a response, or of an interim one. The length of its body must be known by the form.
+    fn take_response(&mut self, key: StreamKey, ended: bool, memory: &Memory, worker: &Worker) {
+        self.has_stream_frame = true;
+        let has_length = self.engine.announces_length(key);
+        let form = memory.workspace.head();
+        let Some(slot) = self.slot(key) else { return };
+        let held = slot.head.as_ref().map_or(0, |head| head.unread().len());
+        if held + form.len() > HELD_RESPONSES_MAX {
+            return self.lose(key, Some(StreamEnd::TooLarge));
+        }
+        let line = if form.starts_with(INTERIM) || has_length {
+            &b"\r\n"[..]
+        } else if ended {
+            NO_BODY
+        } else {
+            slot.body = IncomingBody::Chunked;
+            CHUNKED
+        };
+        slot.has_ended = ended;
+        let head = slot.head.get_or_insert_with(|| worker.buffer());
+        head.extend(form.strip_suffix(b"\r\n").unwrap_or(form));
+        head.extend(line);
+        slot.wake();
+    }
+
+    /// Ends the connection for new streams, because the peer takes no more. Those that it does not process are gone.
+    fn leave(&mut self) {
+        let is_unprocessed =
+            |slot: &Slot, last: u32| slot.is_own && slot.key.is_some_and(|key| key.id() > last);
+        if let Some(last) = self.engine.last_processed() {
+            for index in 0..self.slots.len() {
+                let slot = &mut self.slots[index];
+                if is_unprocessed(slot, last) {
+                    slot.gone = Some(StreamEnd::Unprocessed);
+                    slot.lose();
+                }
+            }
+            self.engine.shut_down_at_once(&mut self.control);
+        }
+    }
+
+    /// Closes a stream of ours that has ended, if its task has let go of it.
+    fn close_left(&mut self, key: StreamKey) {
+        if self.slot(key).is_some_and(|slot| slot.is_own && slot.is_detached && slot.has_ended) {
+            self.close(key.slot());
+        }
+    }
+
+    /// Lets every stream that has something to send try again.
+    fn queue_all(&mut self) {
+        (0..self.slots.len()).for_each(|slot| self.queue(slot));
+    }
+
     /// Marks a stream as gone. One that has no task yet never gets one.
-    fn lose(&mut self, key: StreamKey) {
+    fn lose(&mut self, key: StreamKey, end: Option<StreamEnd>) {
         let index = key.slot();
         let Some(slot) = self.slot(key) else { return };
+        slot.gone = end.filter(|_| slot.is_own);
         slot.lose();
         let (was_detached, had_begun) = (slot.is_detached, self.begun.contains(&index));
         if had_begun {
@@ -110,7 +203,7 @@ impl State {
 
 /// The head of a stream in the HTTP/1.1 form, with the version that no head of HTTP/1.1 can have. It asks for chunks if
 /// the body has no length.
-fn head_of(form: &[u8], body: RequestBody, is_refused: bool, worker: &Worker) -> Buffer {
+fn head_of(form: &[u8], body: IncomingBody, is_refused: bool, worker: &Worker) -> Buffer {
     let mut head = worker.buffer();
     let line = memchr::memchr(b'\n', form).map_or(0, |end| end + 1);
     let (line, fields) = form.split_at(line);
@@ -118,7 +211,7 @@ fn head_of(form: &[u8], body: RequestBody, is_refused: bool, worker: &Worker) ->
         Some(start) => {
             head.extend(start);
             head.extend(if is_refused { b"2.1\r\n" } else { b"2.0\r\n" });
-            match fields.strip_suffix(b"\r\n").filter(|_| body == RequestBody::Chunked && !is_refused) {
+            match fields.strip_suffix(b"\r\n").filter(|_| body == IncomingBody::Chunked && !is_refused) {
                 Some(lines) => {
                     head.extend(lines);
                     head.extend(CHUNKED);

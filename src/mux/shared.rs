@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::slot::Slot;
 use super::space::WorkerSpace;
-use crate::http2::{Connection, StreamKey};
+use crate::http2::{Connection, ConnectionError, StreamKey};
 use crate::tls;
 use crate::worker::Worker;
 
@@ -17,6 +17,8 @@ pub(super) struct Shared {
     /// The connection below. Only the driver reads and writes it.
     pub(super) io: tls::Stream,
     pub(super) worker: Worker,
+    /// Whether this side opens the streams, at a target.
+    pub(super) is_client: bool,
     pub(super) space: Rc<WorkerSpace>,
     /// Borrowed for one call, and never across an await.
     pub(super) state: RefCell<State>,
@@ -40,13 +42,40 @@ pub(super) struct State {
     pub(super) ready: VecDeque<usize>,
     /// Streams that have begun and have no task yet.
     pub(super) begun: VecDeque<usize>,
+    /// Streams of ours whose requests have not begun.
+    pub(super) reserved: usize,
+    /// Whether the peer's SETTINGS came.
+    pub(super) has_settings: bool,
+    /// Whether a frame of a stream came since the flag was taken.
+    pub(super) has_stream_frame: bool,
+    /// Whether the connection is gone, or about to go.
+    pub(super) is_lost: bool,
+    /// The rule that the peer broke, if it did.
+    pub(super) fault: Option<ConnectionError>,
+    /// The task that waits for the peer's SETTINGS.
+    pub(super) opener: Option<Waker>,
 }
 
 impl State {
     /// The state of a new connection. `control` has its first frames.
     pub(super) fn new(engine: Connection, control: Vec<u8>) -> State {
         let (output, slots, ready, begun) = Default::default();
-        State { engine, control, output, written: 0, slots, open: 0, ready, begun }
+        State {
+            engine,
+            control,
+            output,
+            written: 0,
+            slots,
+            open: 0,
+            ready,
+            begun,
+            reserved: 0,
+            has_settings: false,
+            has_stream_frame: false,
+            is_lost: false,
+            fault: None,
+            opener: None,
+        }
     }
 
     /// Whether bytes of the output were not written.
@@ -56,12 +85,14 @@ impl State {
 
     /// Ends all streams.
     pub(super) fn lose_all(&mut self) {
+        self.is_lost = true;
+        self.wake_opener();
         self.begun.clear();
         for index in 0..self.slots.len() {
             let slot = &mut self.slots[index];
             slot.lose();
             // A stream that has no task any more, or none yet, is closed here.
-            if slot.is_detached || slot.head.is_some() {
+            if slot.is_detached || slot.head.is_some() && !slot.is_own {
                 self.close(index);
             }
         }
@@ -69,6 +100,8 @@ impl State {
 
     /// Ends the streams for which nothing can come any more: those whose request is not complete, or all.
     pub(super) fn lose_at_end(&mut self, all: bool) {
+        self.is_lost = true;
+        self.wake_opener();
         let is_lost = |slot: &Slot| slot.key.is_some() && (all || !slot.has_ended);
         for index in 0..self.slots.len() {
             if is_lost(&self.slots[index]) {
@@ -77,6 +110,13 @@ impl State {
                     self.close(index);
                 }
             }
+        }
+    }
+
+    /// Wakes the task that waits until the connection can be used.
+    pub(super) fn wake_opener(&mut self) {
+        if let Some(waker) = self.opener.take() {
+            waker.wake();
         }
     }
 

@@ -1,18 +1,21 @@
 //! The state of a stream that its task and the driver share.
 
+use std::io;
 use std::task::{Context, Poll, Waker};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use crate::http1::BodyReader;
 use crate::http2::StreamKey;
 use crate::reason::Reason;
+use crate::tls::StreamEnd;
 use crate::worker::{Buffer, LARGE_BUFFER_BYTES, Worker};
 
 /// Bytes of a response that wait in a slot, beyond which its writer waits.
 pub(super) const OUTPUT_BYTES_MAX: usize = LARGE_BUFFER_BYTES;
 
-/// The body of a request, as the HTTP/1.1 form frames it.
+/// The body of a message that comes, as the HTTP/1.1 form frames it.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
-pub(super) enum RequestBody {
+pub(super) enum IncomingBody {
     /// There is none, or its length was announced. The engine has checked it.
     #[default]
     Plain,
@@ -25,21 +28,29 @@ pub(super) enum RequestBody {
 pub(super) struct Slot {
     /// The stream; `None` if the slot is free.
     pub(super) key: Option<StreamKey>,
-    /// The head in the HTTP/1.1 form, until the task of the stream takes it.
+    /// Whether this side has opened it: a request goes out, and a response comes.
+    pub(super) is_own: bool,
+    /// The body of a request that goes out, by which its end is found.
+    pub(super) upload: Option<BodyReader>,
+    /// The reason why it is gone, if its connection is not the reason.
+    pub(super) gone: Option<StreamEnd>,
+    /// The head in the HTTP/1.1 form, until the task of the stream takes it. Of an own stream: the heads that came.
     pub(super) head: Option<Buffer>,
     /// The reason why the request is refused, if the engine refuses it.
     pub(super) refusal: Option<Reason>,
-    pub(super) body: RequestBody,
+    pub(super) body: IncomingBody,
     /// Data that came and were not read.
     pub(super) input: Option<Buffer>,
     /// Trailers in the HTTP/1.1 form.
     pub(super) trailers: Vec<u8>,
-    /// Whether all of the request came.
+    /// Whether all of the message came.
     pub(super) has_ended: bool,
     /// Whether the end of a chunked body was read.
     pub(super) end_was_read: bool,
     /// Whether the peer or the engine has reset the stream, or the connection is gone.
     pub(super) is_gone: bool,
+    /// Whether nothing can be sent any more.
+    pub(super) is_stopped: bool,
     /// Whether the final head was written.
     pub(super) is_answered: bool,
     /// Bytes of the block of the final head, at the front of the output.
@@ -59,6 +70,8 @@ pub(super) struct Slot {
     pub(super) progress: Option<Instant>,
     /// Whether its task waits until there is room in the output.
     pub(super) awaits_room: bool,
+    /// The time for which its messages may be silent, if it is not that of other messages.
+    pub(super) patience: Option<Duration>,
     waker: Option<Waker>,
 }
 
@@ -91,12 +104,24 @@ impl Slot {
         (self.input, self.head, self.waker) = (None, None, None);
     }
 
-    /// Marks the stream as gone, and drops what it was to send.
+    /// Marks the stream as gone, and drops what it was to send. A whole response stays: a target may end the request
+    /// behind it (RFC 9113, section 8.1).
     pub(super) fn lose(&mut self) {
-        self.is_gone = true;
+        self.is_gone = !(self.is_own && self.has_ended);
+        self.is_stopped = true;
         (self.block, self.output) = (0, None);
         self.trailer_block.clear();
         self.wake();
+    }
+
+    /// The error of a stream that is gone.
+    pub(super) fn error(&self) -> io::Error {
+        self.gone.map_or_else(|| io::ErrorKind::ConnectionReset.into(), io::Error::from)
+    }
+
+    /// Whether a read returns something.
+    pub(super) fn is_readable(&self) -> bool {
+        self.is_gone || self.has_ended || self.input.is_some() || self.is_own && self.head.is_some()
     }
 
     /// Bytes that wait to be sent.
@@ -106,7 +131,7 @@ impl Slot {
 
     /// Whether it has something to send.
     pub(super) fn has_output(&self) -> bool {
-        !self.is_gone && (self.waiting() > 0 || self.is_complete && !self.end_was_sent)
+        !self.is_stopped && (self.waiting() > 0 || self.is_complete && !self.end_was_sent)
     }
 
     /// Appends to the output.

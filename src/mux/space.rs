@@ -28,6 +28,8 @@ pub(super) struct Memory {
     pub(super) table: FieldTable,
     /// A header block that is written.
     pub(super) block: Vec<u8>,
+    /// A part of a request while its framing is removed.
+    pub(super) body: Vec<u8>,
     spare: Vec<Vec<u8>>,
 }
 

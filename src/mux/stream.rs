@@ -1,11 +1,13 @@
 //! A stream as a transport: a request is read in the HTTP/1.1 form, and a response is written in it.
 
+use std::cell::Cell;
 use std::io::{self, IoSlice};
 use std::rc::Rc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use super::shared::{Shared, State};
-use super::slot::{OUTPUT_BYTES_MAX, RequestBody, Slot};
+use super::slot::{IncomingBody, OUTPUT_BYTES_MAX, Slot};
 use super::space::Memory;
 use crate::http::HeadLimits;
 use crate::http1::{CHUNK_END, ChunkPrefix, HeadScan, LAST_CHUNK, parse_response};
@@ -18,18 +20,23 @@ use crate::worker::{Buffer, LARGE_BUFFER_BYTES, Worker};
 const HEAD_LIMITS: HeadLimits = HeadLimits { bytes: 512 * 1024, fields: 512, target: 0 };
 
 /// Literals of responses. Huffman codes save bytes, and cost more CPU than most networks are worth.
-const LITERALS: Literals = Literals { huffman: false, never_indexed: false };
+pub(super) const LITERALS: Literals = Literals { huffman: false, never_indexed: false };
 
-/// A stream that the peer has opened, with one exchange. Dropping it ends it: a response that is not complete is
-/// reset.
+/// The index of a stream of ours whose request has not begun. Numbers must rise in the order in which requests are sent
+/// (RFC 9113, section 5.1.1), so it gets its number, and its slot, with its head.
+pub(super) const NOT_OPEN: usize = usize::MAX;
+
+/// A stream with one exchange: one that a client has opened, or one of ours at a target. Dropping it ends it: a message
+/// that is not complete is reset.
 pub struct Stream {
-    connection: Rc<Shared>,
-    index: usize,
+    pub(super) connection: Rc<Shared>,
+    /// The index of its slot.
+    pub(super) index: Cell<usize>,
 }
 
 impl Stream {
     pub(super) fn new(connection: &Rc<Shared>, index: usize) -> Stream {
-        Stream { connection: connection.clone(), index }
+        Stream { connection: connection.clone(), index: Cell::new(index) }
     }
 
     /// The worker of the connection.
@@ -51,14 +58,15 @@ impl Stream {
     pub fn refuse(self) {
         let state = &mut *self.connection.state.borrow_mut();
         let State { engine, control, slots, .. } = state;
-        if let Some(key) = slots[self.index].key {
+        let slot = &mut slots[self.index.get()];
+        if let Some(key) = slot.key {
             engine.reset(key, ErrorCode::RefusedStream, control);
-            slots[self.index].lose();
+            slot.lose();
         }
     }
 
     fn with<T>(&self, ask: impl FnOnce(&mut Slot) -> T) -> T {
-        ask(&mut self.connection.state.borrow_mut().slots[self.index])
+        ask(&mut self.connection.state.borrow_mut().slots[self.index.get()])
     }
 }
 
@@ -75,9 +83,14 @@ impl SharedStream for Stream {
     fn poll_read_into(&self, cx: &mut Context<'_>, buffer: &mut Buffer) -> Poll<io::Result<usize>> {
         let (state, before) = (&mut *self.connection.state.borrow_mut(), buffer.unread().len());
         let State { engine, control, slots, .. } = state;
-        let slot = &mut slots[self.index];
+        // Without a request there is nothing to read. Its writer is polled before.
+        let Some(slot) = slots.get_mut(self.index.get()) else { return Poll::Pending };
         if slot.is_gone {
-            return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+            return Poll::Ready(Err(slot.error()));
+        }
+        if let Some(head) = slot.head.take() {
+            buffer.extend(head.unread());
+            return Poll::Ready(Ok(head.unread().len()));
         }
         let data = slot.read_data(buffer);
         if data == 0 && !slot.has_ended {
@@ -98,28 +111,32 @@ impl SharedStream for Stream {
     /// Ready when a read returns something.
     #[inline(never)]
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.with(|slot| match slot.is_gone || slot.has_ended || slot.input.is_some() {
-            true => Poll::Ready(()),
-            false => slot.wait(cx),
-        })
+        let slots = &mut self.connection.state.borrow_mut().slots;
+        let Some(slot) = slots.get_mut(self.index.get()) else { return Poll::Pending };
+        if slot.is_readable() { Poll::Ready(()) } else { slot.wait(cx) }
     }
 
     /// Ready when the peer has reset the stream, or the connection is gone.
     #[inline(never)]
     fn poll_gone(&self, cx: &mut Context<'_>) -> Poll<()> {
-        self.with(|slot| if slot.is_gone { Poll::Ready(()) } else { slot.wait(cx) })
+        let slots = &mut self.connection.state.borrow_mut().slots;
+        let Some(slot) = slots.get_mut(self.index.get()) else { return Poll::Pending };
+        if slot.is_gone { Poll::Ready(()) } else { slot.wait(cx) }
     }
 
-    /// Takes a part of a response, which begins with a whole head. Returns how many bytes were taken.
+    /// Takes a part of a message, which begins with a whole head. Returns how many bytes were taken.
     ///
     /// # Errors
     /// The stream is gone.
     #[inline(never)]
     fn try_write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        if self.connection.is_client {
+            return self.try_send(slices);
+        }
         let state = &mut *self.connection.state.borrow_mut();
         let memory = &mut *self.connection.space.memory.borrow_mut();
         let State { engine, control, slots, .. } = state;
-        let slot = &mut slots[self.index];
+        let slot = &mut slots[self.index.get()];
         let Some(key) = slot.key.filter(|_| !slot.is_gone) else {
             return Err(io::ErrorKind::ConnectionReset.into());
         };
@@ -138,12 +155,12 @@ impl SharedStream for Stream {
                 break;
             }
         }
-        state.queue(self.index);
+        state.queue(self.index.get());
         self.connection.wake_driver();
         Ok(written)
     }
 
-    /// Takes a part of a response as soon as there is room.
+    /// Takes a part of a message as soon as there is room.
     #[inline(never)]
     fn poll_write(&self, cx: &mut Context<'_>, slices: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
         match self.try_write(slices) {
@@ -155,32 +172,54 @@ impl SharedStream for Stream {
         }
     }
 
-    /// Ends the response, with `trailers` in the HTTP/1.1 form.
+    /// Ends the response, with `trailers` in the HTTP/1.1 form. A request has ended by its form.
     #[inline(never)]
     fn end(&self, trailers: &[u8]) {
         let state = &mut *self.connection.state.borrow_mut();
-        let slot = &mut state.slots[self.index];
-        if slot.is_gone || !slot.is_answered || slot.is_complete {
+        let Some(slot) = state.slots.get_mut(self.index.get()) else { return };
+        if slot.is_own || slot.is_gone || !slot.is_answered || slot.is_complete {
             return;
         }
         slot.is_complete = true;
         if !trailers.is_empty() {
             encode_lines(trailers, LITERALS, &mut slot.trailer_block);
         }
-        state.queue(self.index);
+        state.queue(self.index.get());
         self.connection.wake_driver();
+    }
+
+    fn is_spent(&self) -> bool {
+        self.connection.is_client
+    }
+
+    fn set_patience(&self, time: Duration) {
+        self.with(|slot| slot.patience = Some(time));
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        self.connection.state.borrow().slots.get(self.index.get()).and_then(|slot| slot.patience)
     }
 }
 
 impl Drop for Stream {
-    /// Leaves a complete response to the driver. Everything else ends here.
+    /// Leaves a complete response to the driver, or the end of the stream behind one. Everything else ends here.
     fn drop(&mut self) {
         let state = &mut *self.connection.state.borrow_mut();
-        let slot = &mut state.slots[self.index];
-        if slot.is_complete && slot.has_output() {
+        let Some(slot) = state.slots.get_mut(self.index.get()) else {
+            state.reserved -= 1;
+            return;
+        };
+        let is_left = match slot.key {
+            // A reset would look like a response that is not wanted.
+            Some(key) if slot.is_own => {
+                slot.end_was_sent && !slot.is_stopped && state.engine.has_whole_length(key)
+            }
+            _ => slot.is_complete && slot.has_output(),
+        };
+        if is_left {
             return slot.detach();
         }
-        state.close(self.index);
+        state.close(self.index.get());
         self.connection.wake_driver();
     }
 }
@@ -220,8 +259,8 @@ impl Slot {
         let data = &input.unread()[..input.unread().len().min(room)];
         let length = data.len();
         match self.body {
-            RequestBody::Plain => buffer.extend(data),
-            RequestBody::Chunked => {
+            IncomingBody::Plain => buffer.extend(data),
+            IncomingBody::Chunked => {
                 buffer.extend(ChunkPrefix::new(length).as_bytes());
                 buffer.extend(data);
                 buffer.extend(CHUNK_END);
@@ -236,7 +275,7 @@ impl Slot {
 
     /// Writes the end of a chunked body behind the unread bytes of `buffer`, once.
     fn read_end(&mut self, buffer: &mut Buffer) {
-        if self.body == RequestBody::Chunked && !std::mem::replace(&mut self.end_was_read, true) {
+        if self.body == IncomingBody::Chunked && !std::mem::replace(&mut self.end_was_read, true) {
             buffer.extend(LAST_CHUNK);
             buffer.extend(&self.trailers);
             buffer.extend(CHUNK_END);

@@ -6,14 +6,15 @@
 use std::collections::{HashMap, VecDeque};
 use std::hash::{BuildHasher, Hash, Hasher, RandomState};
 use std::net::IpAddr;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::limits::{SHARDS, Shards};
 use super::request::PolicyRequest;
 use crate::http::Name;
 
-/// Answers that are remembered at once, for each rule.
-const ANSWERS_MAX: usize = 10_000;
+/// Answers that each part remembers at once, so that a rule has 10,000.
+const ANSWERS_MAX: usize = 10_000 / SHARDS;
 
 /// Bytes of the fields of an answer that is remembered.
 const FIELDS_BYTES_MAX: usize = 8 * 1024;
@@ -22,12 +23,12 @@ const FIELDS_BYTES_MAX: usize = 8 * 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(super) struct AnswerKey([u64; 2]);
 
-/// The answers of the server of one rule.
+/// The answers of the server of one rule. Requests that are alike find theirs in one part.
 pub(super) struct AnswerCache {
     hashers: [RandomState; 2],
     /// How long an answer holds. All hold equally long, so the oldest one ends first.
     time: Duration,
-    answers: Mutex<Answers>,
+    answers: Shards<Answers>,
 }
 
 #[derive(Default)]
@@ -46,7 +47,7 @@ struct Answer {
 impl AnswerCache {
     /// A cache in which an answer holds for `time`. `None` if that is zero.
     pub(super) fn new(time: Duration) -> Option<Arc<Self>> {
-        let cache = || Self { hashers: Default::default(), time, answers: Mutex::default() };
+        let cache = || Self { hashers: Default::default(), time, answers: Shards::default() };
         (!time.is_zero()).then(|| Arc::new(cache()))
     }
 
@@ -61,7 +62,7 @@ impl AnswerCache {
 
     /// Reads the field lines of the answer for this key, if it still holds. Returns whether there is one.
     pub(super) fn recall(&self, key: &AnswerKey, now: Instant, read: impl FnOnce(&[u8])) -> bool {
-        let answers = lock(&self.answers);
+        let answers = self.answers.of(key.0[0]);
         let answer = answers.by_key.get(key).filter(|answer| now < answer.until);
         answer.inspect(|answer| read(&answer.lines)).is_some()
     }
@@ -72,7 +73,7 @@ impl AnswerCache {
             return;
         }
         let until = now + self.time;
-        let mut answers = lock(&self.answers);
+        let mut answers = self.answers.of(key.0[0]);
         answers.make_room(now);
         answers.by_key.insert(key, Answer { until, lines: lines.into() });
         answers.ends.push_back((until, key));
@@ -112,22 +113,23 @@ fn hash(request: &PolicyRequest<'_>, hasher: &mut impl Hasher) {
     }
 }
 
-fn lock(answers: &Mutex<Answers>) -> MutexGuard<'_, Answers> {
-    answers.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     const TIME: Duration = Duration::from_secs(10);
 
+    /// A key of the first part.
+    fn of(key: u64) -> AnswerKey {
+        AnswerKey([0, key])
+    }
+
     fn holds(cache: &AnswerCache, key: u64, now: Instant) -> bool {
-        cache.recall(&AnswerKey([key, 0]), now, |lines| assert_eq!(lines, key.to_string().as_bytes()))
+        cache.recall(&of(key), now, |lines| assert_eq!(lines, key.to_string().as_bytes()))
     }
 
     fn remember(cache: &AnswerCache, key: u64, now: Instant) {
-        cache.remember(AnswerKey([key, 0]), key.to_string().as_bytes(), now);
+        cache.remember(of(key), key.to_string().as_bytes(), now);
     }
 
     #[test]
@@ -147,13 +149,13 @@ mod tests {
     fn only_so_many_answers_are_remembered_and_the_oldest_are_forgotten() {
         let (cache, now) = (AnswerCache::new(TIME).unwrap(), Instant::now());
         (0..ANSWERS_MAX as u64 + 5).for_each(|key| remember(&cache, key, now));
-        let answers = lock(&cache.answers);
+        let answers = cache.answers.of(0);
         assert_eq!((answers.by_key.len(), answers.ends.len()), (ANSWERS_MAX, ANSWERS_MAX));
         drop(answers);
         assert!(
             !holds(&cache, 4, now) && holds(&cache, 5, now) && holds(&cache, ANSWERS_MAX as u64 + 4, now)
         );
-        cache.remember(AnswerKey([1, 0]), &vec![b'x'; FIELDS_BYTES_MAX + 1], now);
-        assert!(!cache.recall(&AnswerKey([1, 0]), now, |_| {}), "fields that are too long");
+        cache.remember(of(1), &vec![b'x'; FIELDS_BYTES_MAX + 1], now);
+        assert!(!cache.recall(&of(1), now, |_| {}), "fields that are too long");
     }
 }

@@ -4,10 +4,10 @@
 //! neither the password nor anything that could be tried against it stays in memory.
 
 use std::collections::HashMap;
-use std::sync::{Arc, LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-use super::limits::ConcurrencyLimit;
+use super::limits::{ConcurrencyLimit, SHARDS, Shards};
 use super::request::PolicyRequest;
 use super::state::PolicyState;
 use crate::auth::{FingerprintKey, decode, is_right};
@@ -15,8 +15,8 @@ use crate::config::plan::{Auth, Basic, RequestLimit};
 use crate::http::Name;
 use crate::reason::Reason;
 
-/// Results that are remembered at once.
-const RESULTS_MAX: usize = 4_096;
+/// Results that each part remembers at once, so that a rule has 4,096.
+const RESULTS_MAX: usize = 4_096 / SHARDS;
 /// How long a right password is remembered.
 const RIGHT: Duration = Duration::from_secs(600);
 /// How long a wrong one is.
@@ -38,7 +38,7 @@ pub(super) struct BasicAuth {
 #[derive(Default)]
 struct KnownPasswords {
     key: FingerprintKey,
-    results: Mutex<HashMap<[u8; 32], KnownResult>>,
+    results: Shards<HashMap<[u8; 32], KnownResult>>,
 }
 
 struct KnownResult {
@@ -97,8 +97,8 @@ impl BasicAuth {
             return Err(challenge(basic, state));
         };
         let found = basic.users.binary_search_by(|(user, _)| user.as_bytes().cmp(&name));
-        // For a name that is no user's, any hash takes as long.
-        let Some((user, hash)) = basic.users.get(found.unwrap_or_default()) else {
+        let at = found.unwrap_or_else(|_| self.known.stand_in(&name, basic.users.len()));
+        let Some((user, hash)) = basic.users.get(at) else {
             return Err(challenge(basic, state));
         };
         // With another user's hash, the result for this name is another one.
@@ -141,14 +141,21 @@ fn challenge(basic: &Basic, state: &mut PolicyState) -> Reason {
 }
 
 impl KnownPasswords {
+    /// The user whose hash is compared for a name that is no user's. It is another one for another name, so that the time
+    /// tells no user by a cost that the others do not have.
+    fn stand_in(&self, name: &[u8], users: usize) -> usize {
+        let [one, two, ..] = self.key.of(&[name]);
+        usize::from(u16::from_be_bytes([one, two])) % users.max(1)
+    }
+
     fn result(&self, fingerprint: &[u8; 32], now: Instant) -> Option<bool> {
-        let results = self.results.lock().unwrap_or_else(PoisonError::into_inner);
+        let results = self.results.of(part(fingerprint));
         results.get(fingerprint).filter(|result| now < result.until).map(|result| result.is_right)
     }
 
     /// Remembers a result. If there is no room, wrong passwords are forgotten first.
     fn insert(&self, fingerprint: [u8; 32], result: KnownResult, now: Instant) {
-        let mut results = self.results.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut results = self.results.of(part(&fingerprint));
         if results.len() >= RESULTS_MAX {
             results.retain(|_, result| result.is_right && now < result.until);
         }
@@ -156,5 +163,28 @@ impl KnownPasswords {
             results.clear();
         }
         results.insert(fingerprint, result);
+    }
+}
+
+/// The part that has a fingerprint. Its bytes are those of an HMAC, so any of them do.
+fn part(fingerprint: &[u8; 32]) -> u64 {
+    u64::from(fingerprint[0])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::auth::hash;
+
+    #[test]
+    fn unknown_names_are_compared_with_the_hashes_of_all_users() {
+        let known = KnownPasswords::default();
+        let stand_in = |name: u32| known.stand_in(&name.to_be_bytes(), 3);
+        assert!((0..300).all(|name| stand_in(name) == stand_in(name)), "a name has one user");
+        assert_eq!((known.stand_in(b"a", 1), known.stand_in(b"a", 0)), (0, 0));
+        let mut counts = [0; 3];
+        (0..300).for_each(|name| counts[stand_in(name)] += 1);
+        // A program without passwords has no fingerprints.
+        assert!(counts.iter().all(|count| *count > 30) || hash(b"").is_none(), "{counts:?}");
     }
 }

@@ -1,7 +1,7 @@
 //! Policies in force: what is decided about a request of a rule besides where it goes.
 //!
 //! [`check`] is the order in which they act. It is called between two awaits, with the parsed head. A policy that has to
-//! wait for something is an [`Outcome::Ask`]; the proxy waits, parses the head again and calls [`check`] again.
+//! wait for something is an [`Outcome::Identify`]; the proxy waits, parses the head again and calls [`check`] again.
 //!
 //! Nothing here reads a socket. [`RulePolicies`] are built with a generation. Counts that all workers share outlive it, if
 //! the rule keeps its name and the policy its meaning.
@@ -39,4 +39,4 @@ pub use listener::ListenerPolicies;
 pub use mirror::Mirroring;
 pub use request::PolicyRequest;
 pub use rule::RulePolicies;
-pub use state::PolicyState;
+pub use state::{PolicyState, Watched};

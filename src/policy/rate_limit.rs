@@ -40,19 +40,21 @@ impl RateLimiter {
         let hash = |by| hash(&self.table, by, self.limit.ipv6_prefix, request, state);
         let hash = hash(&self.limit.by).or_else(|| hash(&self.limit.fallback));
         let hash = hash.unwrap_or_else(|| self.table.hash(Key::All));
-        let (left, wait) = match self.table.take(self.rate, hash, request.now) {
-            Taken::Left(left) => (left, None),
-            Taken::Wait(wait) => (0, Some(seconds(wait))),
+        let (left, next, is_refused) = match self.table.take(self.rate, hash, request.now) {
+            Taken::Left(left, next) => (left, next, false),
+            Taken::Wait(wait) => (0, wait, true),
         };
         if self.limit.fields {
             // RateLimit header fields for HTTP (an Internet-Draft of httpapi), whose policies have names.
             let (by, requests, per) = (&self.limit.by, self.limit.requests, seconds(self.limit.per));
             state.respond_with("RateLimit-Policy", format_args!("\"{by}\";q={requests};w={per}"));
-            let wait = wait.unwrap_or_default();
+            let wait = if left == 0 { seconds(next) } else { 0 };
             state.respond_with("RateLimit", format_args!("\"{by}\";r={left};t={wait}"));
         }
-        let Some(wait) = wait else { return Ok(()) };
-        state.respond_with("Retry-After", format_args!("{wait}"));
+        if !is_refused {
+            return Ok(());
+        }
+        state.respond_with("Retry-After", format_args!("{}", seconds(next)));
         state.refuse_with(self.limit.status);
         Err(Reason::RateLimited)
     }

@@ -6,8 +6,9 @@ use std::io::Write;
 use std::sync::Arc;
 
 use super::limits::{ConcurrencyLimit, ConcurrencyPermit, Pace, Paces};
-use crate::config::plan::Auth;
-use crate::http::{Claim, RequestHead, accepts_coding};
+use crate::config::plan::{Auth, Coding};
+use crate::encoding::choose_coding;
+use crate::http::{Claim, Name, RequestHead};
 
 /// Parts of states that are kept for further requests, for each worker.
 const SPARE_MAX: usize = 64;
@@ -50,10 +51,17 @@ struct Learned {
     response: Vec<u8>,
     permits: Vec<ConcurrencyPermit>,
     paces: Paces,
-    /// The response may change on its way to the client.
-    watches_response: bool,
-    /// The client accepts gzip.
-    accepts_gzip: bool,
+    /// Set if the response may change on its way to the client.
+    watched: Option<Watched>,
+}
+
+/// The parts of a request that decide about the form of its response.
+#[derive(Clone, Copy, Debug)]
+pub struct Watched {
+    /// The coding that the client prefers, of those that the gate makes.
+    pub coding: Option<Coding>,
+    /// Whether `If-None-Match` has a weak tag, as encoded responses have.
+    pub names_weak_tag: bool,
 }
 
 impl PolicyState {
@@ -231,9 +239,16 @@ impl PolicyState {
     /// Records that the response to this request may change.
     pub(super) fn watch_response(&mut self, head: &RequestHead<'_>) {
         let accepted = head.fields.find(b"accept-encoding").unwrap_or_default();
-        let learned = self.learned();
-        learned.watches_response = true;
-        learned.accepts_gzip = accepts_coding(accepted, &["gzip", "x-gzip"]);
+        let mut tags = head.fields.iter().filter(|field| field.known() == Name::IfNoneMatch);
+        let names_weak_tag = tags.any(|tags| memchr::memmem::find(tags.value(), b"W/\"").is_some());
+        self.learned().watched = Some(Watched { coding: choose_coding(accepted), names_weak_tag });
+    }
+
+    /// Leaves the response as it is: what it depends on was decided.
+    pub fn release_response(&mut self) {
+        if let Some(learned) = &mut self.0 {
+            learned.watched = None;
+        }
     }
 
     /// Whether any policy has acted on the request.
@@ -242,10 +257,9 @@ impl PolicyState {
         self.0.is_some()
     }
 
-    /// Whether the response may change on its way to the client. Then it tells whether the client accepts gzip.
-    pub fn watches_response(&self) -> Option<bool> {
-        let learned = self.0.as_ref().filter(|learned| learned.watches_response);
-        learned.map(|learned| learned.accepts_gzip)
+    /// The parts of the request that decide about the form of its response. `None` if that cannot change.
+    pub fn watched(&self) -> Option<Watched> {
+        self.0.as_ref().and_then(|learned| learned.watched)
     }
 
     /// Keeps a permit until the exchange or its tunnel ends.
@@ -277,13 +291,11 @@ fn keep_for_others(mut learned: Box<Learned>) {
         response,
         permits,
         paces,
-        watches_response,
-        accepts_gzip,
+        watched,
     } = &mut *learned;
     *paces = Paces::default();
     (*has_asked, *has_counted_user, *owns_cors, *status) = (false, false, false, None);
-    (*auth, *claims) = (None, None);
-    (*watches_response, *accepts_gzip) = (false, false);
+    (*auth, *claims, *watched) = (None, None, None);
     for lines in [user, request, response] {
         lines.clear();
         lines.shrink_to(LINES_BYTES_KEPT);

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! lock                                  held by the gate that orders: only in a folder
-//! CA/lease                              the gate that orders: only in a bucket
+//! lease                                 the gate that orders, at all CAs: only in a bucket
 //! CA/account-key                        PKCS #8 of the account
 //! CA/staging-account-key                that of the account at the test system
 //! CA/live/NAME -> ../archive/NAME/N     what is served: fullchain.pem and privkey.pem, as certbot has them; one value in a bucket
@@ -10,6 +10,7 @@
 //! CA/attempts/NAME.json                 the record of attempts
 //! CA/pending/NAME                       the key of an order that is under way
 //! CA/challenges/NAME                    the challenge that is open: only in a bucket
+//! CA/wishes/NAME                        the wish of an operator for the gate that orders: only in a bucket
 //! CA/orders.json                        when the last orders began
 //! ```
 //!
@@ -25,4 +26,4 @@ mod shared;
 mod certificate;
 
 pub use certificate::{StoredCertificate, file_name};
-pub use store::{Lock, Store, challenge_file};
+pub use store::{Lock, Store, challenge_file, wish_file};

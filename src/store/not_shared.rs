@@ -8,14 +8,27 @@ use super::certificate::StoredCertificate;
 use crate::config::plan::{Bucket, LEASE};
 
 /// No bucket.
+pub(super) struct Right;
+
+/// No bucket.
 pub(super) struct Shared;
 
 fn missing<T>() -> Result<T> {
     Err(Error::new(ErrorKind::Unsupported, "this program was built without the feature `s3`"))
 }
 
+impl Right {
+    pub(super) fn new(_: &Arc<Bucket>) -> Arc<Self> {
+        Arc::new(Self)
+    }
+}
+
 impl Shared {
-    pub(super) fn new(_: &Arc<Bucket>, _: &str) -> Self {
+    pub(super) fn new(_: &Arc<Right>, _: &str) -> Self {
+        Self
+    }
+
+    pub(super) fn apart(&self) -> Self {
         Self
     }
 
@@ -42,6 +55,10 @@ impl Shared {
     }
 
     pub(super) fn write(&self, _: &str, _: &[u8]) -> Result<()> {
+        missing()
+    }
+
+    pub(super) fn leave(&self, _: &str, _: &[u8]) -> Result<()> {
         missing()
     }
 

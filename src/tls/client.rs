@@ -18,8 +18,13 @@ use rustls::{
 use super::certificates;
 use super::pinned::Pinned;
 use super::stream::Stream;
-use crate::config::plan::{Target, TargetHost, UpstreamTls};
+use crate::config::plan::{HttpVersions, Target, TargetHost, UpstreamTls};
 use crate::worker::TcpStream;
+
+/// The name of HTTP/2 in the handshake (RFC 9113, section 3.2).
+pub const HTTP2_PROTOCOL: &[u8] = b"h2";
+
+const HTTP1_PROTOCOL: &[u8] = b"http/1.1";
 
 /// Opens TLS over connections to the targets of one upstream. Cheap to clone.
 ///
@@ -31,6 +36,8 @@ pub struct Connector {
     /// The trusted authorities; `None` if any certificate is accepted.
     trusted: Option<Arc<Trusted>>,
     sni: Option<Arc<str>>,
+    /// The versions of HTTP that are offered.
+    versions: HttpVersions,
 }
 
 /// The certificates that a target's certificate is checked against.
@@ -49,7 +56,7 @@ impl PartialEq for Connector {
             }
             (one, two) => one.is_none() && two.is_none(),
         };
-        same && self.sni == other.sni
+        same && (&self.sni, self.versions) == (&other.sni, other.versions)
     }
 }
 
@@ -58,7 +65,7 @@ impl Eq for Connector {}
 impl Hash for Connector {
     fn hash<H: Hasher>(&self, state: &mut H) {
         // Hundreds of authorities are not hashed, because few connectors differ in them alone.
-        self.sni.hash(state);
+        (&self.sni, self.versions).hash(state);
     }
 }
 
@@ -104,8 +111,19 @@ impl Connector {
             None => Arc::new(AcceptAnyCertificate(provider)),
         };
         let mut config = builder.dangerous().with_custom_certificate_verifier(verifier).with_no_client_auth();
-        config.alpn_protocols = vec![b"http/1.1".to_vec()];
-        Ok(Self { config: Arc::new(config), trusted, sni: tls.sni.clone() })
+        config.alpn_protocols = protocols(HttpVersions::Http1);
+        let versions = HttpVersions::Http1;
+        Ok(Self { config: Arc::new(config), trusted, sni: tls.sni.clone(), versions })
+    }
+
+    /// The same connector for a target to which these versions of HTTP are offered.
+    pub fn offering(&self, versions: HttpVersions) -> Self {
+        let mut other = self.clone();
+        if versions != self.versions {
+            other.versions = versions;
+            Arc::make_mut(&mut other.config).alpn_protocols = protocols(versions);
+        }
+        other
     }
 
     /// The setup of handshakes, for connections that are not those of a worker.
@@ -143,6 +161,16 @@ impl Connector {
         poll_fn(|cx| stream.poll_handshake(cx, || {})).await?;
         Ok(stream)
     }
+}
+
+/// The protocols that are offered in the handshake (ALPN), the best one first.
+fn protocols(versions: HttpVersions) -> Vec<Vec<u8>> {
+    let all: &[&[u8]] = match versions {
+        HttpVersions::Http1 => &[HTTP1_PROTOCOL],
+        HttpVersions::Http2 => &[HTTP2_PROTOCOL],
+        HttpVersions::Either => &[HTTP2_PROTOCOL, HTTP1_PROTOCOL],
+    };
+    all.iter().map(|protocol| protocol.to_vec()).collect()
 }
 
 /// An error of a connection to a target in words, with the way out if it is one of TLS.

@@ -1,10 +1,11 @@
 //! The bytes that were read from a connection and are not consumed yet.
 
 use std::future::poll_fn;
-use std::io;
+use std::io::{self, IoSlice};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
-use super::shared_stream::{Readable, SharedStream};
+use super::shared_stream::{NoStream, Readable, SharedStream};
 use super::stream::Stream;
 use crate::worker::{Buffer, BufferSize, SMALL_BUFFER_BYTES};
 
@@ -130,6 +131,51 @@ impl<S: SharedStream<Connection = Stream>> Readable for Stream<S> {
     #[inline]
     fn lend(&self, size: BufferSize) -> Buffer {
         self.worker().buffer_of(size)
+    }
+}
+
+/// A connection that is not shared has no streams to ask.
+impl SharedStream for NoStream {
+    type Connection = Stream;
+
+    fn connection(&self) -> &Stream {
+        match *self {}
+    }
+
+    fn poll_readable(&self, _: &mut Context<'_>) -> Poll<()> {
+        match *self {}
+    }
+
+    fn poll_read_into(&self, _: &mut Context<'_>, _: &mut Buffer) -> Poll<io::Result<usize>> {
+        match *self {}
+    }
+
+    fn try_write(&self, _: &[IoSlice<'_>]) -> io::Result<usize> {
+        match *self {}
+    }
+
+    fn poll_write(&self, _: &mut Context<'_>, _: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
+        match *self {}
+    }
+
+    fn poll_gone(&self, _: &mut Context<'_>) -> Poll<()> {
+        match *self {}
+    }
+
+    fn end(&self, _: &[u8]) {
+        match *self {}
+    }
+
+    fn is_spent(&self) -> bool {
+        match *self {}
+    }
+
+    fn set_patience(&self, _: Duration) {
+        match *self {}
+    }
+
+    fn patience(&self) -> Option<Duration> {
+        match *self {}
     }
 }
 

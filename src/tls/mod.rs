@@ -27,12 +27,12 @@ mod hello;
 mod session;
 mod shared_stream;
 
-pub use certificates::{Identity, Issued, Problem, Validity, files_of, life, may_count};
-pub use client::{Connector, ConnectorError, explained};
+pub use certificates::{Identity, Issued, Problem, Proof, Validity, files_of, life, may_count};
+pub use client::{Connector, ConnectorError, HTTP2_PROTOCOL, explained};
 pub use client_auth::Admission;
 pub use hello::{Alert, HELLO_BYTES_MAX, Hello, HelloError, HelloScan, parse_hello, refuse};
 pub use input::Input;
 pub use server::{HandshakeError, Terminator};
-pub use shared_stream::{NoStream, Readable, SharedStream};
+pub use shared_stream::{NoStream, Readable, SharedStream, StreamEnd};
 pub use stream::{Encrypted, Stream};
 pub use ticket_keys::TicketKeys;

@@ -1,7 +1,9 @@
 //! Streams that share a connection: what they must be able to do to stand in for one of their own.
 
+use std::fmt;
 use std::io::{self, IoSlice};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use crate::worker::{Buffer, BufferSize};
 
@@ -45,6 +47,54 @@ pub trait SharedStream {
 
     /// Ends the message, and the stream with it.
     fn end(&self, trailers: &[u8]);
+
+    /// Whether it carries no further message.
+    fn is_spent(&self) -> bool;
+
+    /// See [`Stream::set_patience`](super::Stream::set_patience).
+    fn set_patience(&self, time: Duration);
+
+    /// The time for which its messages may be silent, if it was set.
+    fn patience(&self) -> Option<Duration>;
+}
+
+/// The reason why a stream to a target is gone, if its connection lives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StreamEnd {
+    /// The target did not process the request, so that it may be sent again (RFC 9113, section 8.7).
+    Unprocessed,
+    /// The target reset the stream, with this code.
+    Reset(&'static str),
+    /// The response breaks this rule.
+    Malformed(&'static str),
+    /// The head of the response is too large.
+    TooLarge,
+}
+
+impl StreamEnd {
+    /// The end of the stream that an error tells of.
+    pub fn of(error: &io::Error) -> Option<StreamEnd> {
+        error.get_ref().and_then(|inner| inner.downcast_ref()).copied()
+    }
+}
+
+impl fmt::Display for StreamEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Unprocessed => f.write_str("the target did not process the request"),
+            Self::Reset(code) => write!(f, "the target reset the stream: {code}"),
+            Self::Malformed(rule) => write!(f, "the response of the target is malformed: {rule}"),
+            Self::TooLarge => f.write_str("the head of the response is too large"),
+        }
+    }
+}
+
+impl std::error::Error for StreamEnd {}
+
+impl From<StreamEnd> for io::Error {
+    fn from(end: StreamEnd) -> Self {
+        io::Error::new(io::ErrorKind::ConnectionReset, end)
+    }
 }
 
 /// The streams of a connection that is not shared: there are none.

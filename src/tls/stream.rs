@@ -5,13 +5,14 @@ use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use rustls::{Connection, ProtocolVersion};
 
 use super::client_auth::{Admission, ClientAuthKey, Demanded};
 use super::session::Session;
 use super::shared_stream::{NoStream, SharedStream};
-use crate::worker::{Buffer, TcpStream, Worker};
+use crate::worker::{TcpStream, Worker};
 
 /// A connection, or one of the streams that share one. All operations take `&self`, so that one task can read while it
 /// writes. Without a type for such streams there are none, and a question for them costs nothing.
@@ -287,12 +288,12 @@ impl<S: SharedStream<Connection = Stream>> Stream<S> {
 
     /// Whether bytes, an end or an error have come that no read has taken. For TCP the reactor knows; see
     /// [`TcpStream::has_pending_event`]. With TLS, decrypted data and an incomplete record count too, but a
-    /// session ticket does not.
+    /// session ticket does not. A stream to a target counts as ended: it has one exchange.
     pub fn has_pending_event(&self) -> bool {
         match self {
             Self::Plain(stream) => stream.has_pending_event(),
             Self::Encrypted(tls) => !tls.session.borrow_mut().is_silent(|tcp| !tcp.has_pending_event()),
-            Self::Shared(_) => false,
+            Self::Shared(stream) => stream.is_spent(),
         }
     }
 
@@ -340,6 +341,23 @@ impl<S: SharedStream<Connection = Stream>> Stream<S> {
         }
     }
 
+    /// Sets for how long the messages of a stream may be silent, as those of gRPC are. A connection of its own has
+    /// none.
+    pub fn set_patience(&self, time: Duration) {
+        if let Self::Shared(stream) = self {
+            stream.set_patience(time);
+        }
+    }
+
+    /// The time for which messages may be silent, if it was set.
+    #[cold]
+    pub fn patience(&self) -> Option<Duration> {
+        match self {
+            Self::Plain(_) | Self::Encrypted(_) => None,
+            Self::Shared(stream) => stream.patience(),
+        }
+    }
+
     #[inline(always)]
     fn with_tcp<T>(&self, ask: impl FnOnce(&TcpStream) -> T) -> T {
         match self {
@@ -347,38 +365,6 @@ impl<S: SharedStream<Connection = Stream>> Stream<S> {
             Self::Encrypted(tls) => ask(tls.session.borrow().tcp()),
             Self::Shared(stream) => stream.connection().with_tcp(ask),
         }
-    }
-}
-
-impl SharedStream for NoStream {
-    type Connection = Stream;
-
-    fn connection(&self) -> &Stream {
-        match *self {}
-    }
-
-    fn poll_readable(&self, _: &mut Context<'_>) -> Poll<()> {
-        match *self {}
-    }
-
-    fn poll_read_into(&self, _: &mut Context<'_>, _: &mut Buffer) -> Poll<io::Result<usize>> {
-        match *self {}
-    }
-
-    fn try_write(&self, _: &[IoSlice<'_>]) -> io::Result<usize> {
-        match *self {}
-    }
-
-    fn poll_write(&self, _: &mut Context<'_>, _: &[IoSlice<'_>]) -> Poll<io::Result<usize>> {
-        match *self {}
-    }
-
-    fn poll_gone(&self, _: &mut Context<'_>) -> Poll<()> {
-        match *self {}
-    }
-
-    fn end(&self, _: &[u8]) {
-        match *self {}
     }
 }
 

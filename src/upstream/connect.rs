@@ -123,9 +123,7 @@ impl Upstream {
                 (endpoints.pools[index].clone(), endpoints.begin_connection(index, place.take()));
             async move {
                 let place = place.map_err(io::Error::other)?;
-                let mut connection = pool.connect(worker, own, || race.accepted.set(Some(index))).await?;
-                connection.place = place;
-                Ok(connection)
+                pool.connect(worker, own, || race.accepted.set(Some(index)), place).await
             }
         };
         let (index, connection) = race.run(&order, worker.timer(), connect, failed).await?;

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::endpoint_set::EndpointSet;
 use super::names::NameCache;
-use crate::config::plan::{Origin, Plan, Scheme, Upstream, UpstreamId, UpstreamTls};
+use crate::config::plan::{Origin, Plan, Upstream, UpstreamId, UpstreamTls};
 use crate::tls::Connector;
 
 /// The upstreams of one generation, ready to be used by any worker.
@@ -15,7 +15,7 @@ pub struct UpstreamTable {
 
 /// One upstream with its connector and its endpoints.
 pub(super) struct Entry {
-    /// For `https://` targets.
+    /// For `https://` and `h2://` targets.
     pub(super) connector: Option<Connector>,
     pub(super) set: Arc<EndpointSet>,
 }
@@ -120,7 +120,7 @@ impl Entry {
         before: Option<&Entry>,
         connectors: &mut Connectors<'a>,
     ) -> Result<Self, String> {
-        let mut encrypted = plan.targets.iter().filter(|target| target.scheme == Scheme::Https).peekable();
+        let mut encrypted = plan.targets.iter().filter(|target| target.scheme.is_encrypted()).peekable();
         let mut connector = None;
         if encrypted.peek().is_some() {
             let make = || Connector::new(&plan.tls).map_err(|error| error.to_string());

@@ -15,10 +15,11 @@ use super::endpoint_set::{EndpointSet, KnownEndpoint};
 use super::endpoint_state::EndpointState;
 use super::endpoints::{Endpoints, Share};
 use super::limits::{OpenRequest, RequestCount, SharedCount};
-use super::pool::{Destination, Pool, Pools, TargetConnection};
+use super::pool::{Destination, Pool, Pools, Protocol, TargetConnection};
 use super::table::Entry;
-use crate::config::plan::{Balance, HashKey, Scheme};
+use crate::config::plan::{Balance, HashKey, HttpVersions};
 use crate::metrics::{UpstreamCounters, WorkerCounters};
+use crate::mux::SERVES_HTTP2;
 
 /// The interval at which the ages of names are looked at, while requests come.
 const LOOK_EVERY: Duration = Duration::from_millis(100);
@@ -71,13 +72,19 @@ impl Upstream {
         // Connections that are counted are not shared with another upstream.
         let owner = settings.max_connections.map(|_| set.plan.name.clone());
         let destinations = set.plan.targets.iter().zip(&set.names).map(|(target, name)| {
-            let connector = connector.clone().filter(|_| target.scheme == Scheme::Https);
+            let versions = target.versions(settings.http2 && SERVES_HTTP2);
+            let connector = connector.as_ref().filter(|_| target.scheme.is_encrypted());
+            let connector = connector.map(|connector| connector.offering(versions));
+            let times = (settings.idle_timeout, settings.connect_timeout);
+            // Only connections of HTTP/2 have these times.
+            let times = if versions == HttpVersions::Http1 { Default::default() } else { times };
             Rc::new(Destination::new(
                 target.clone(),
                 connector,
                 name.clone(),
                 owner.clone(),
                 settings.tcp_keepalive,
+                Protocol { versions, times },
             ))
         });
         let upstream_counters = counters.upstream(&set.plan.name);

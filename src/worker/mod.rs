@@ -23,7 +23,6 @@ mod worker;
 
 mod executor;
 mod housekeeping;
-mod moment;
 mod priority;
 mod reactor;
 mod timer;
@@ -41,11 +40,10 @@ pub use buffer::{BUFFER_BYTES, Buffer, BufferSize, LARGE_BUFFER_BYTES, SMALL_BUF
 pub use future_pool::{FuturePool, PooledFuture};
 pub use housekeeping::release_startup_code;
 pub use io::{AcceptError, BACKLOG, Listener, Pipe, TcpStream, is_free, listen};
-pub use moment::Moment;
 pub use platform::inherited_file;
 pub use priority::{lower_priority, use_idle_priority};
 pub use slots::{Slot, Slots};
-pub use timer::Timer;
+pub use timer::{Moment, Timer};
 pub use worker::{Worker, run};
 
 #[cfg(test)]

@@ -13,13 +13,12 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::future::{Future, poll_fn};
 use std::io;
+use std::ops::Sub;
 use std::rc::Rc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use slab::Slab;
-
-use super::moment::Moment;
 
 /// The resolution of deadlines. Rounding up to it lets deadlines that are close fire in one turn.
 pub(super) const TICK: Duration = Duration::from_millis(TICK_MILLISECONDS);
@@ -29,6 +28,36 @@ const TICK_MILLISECONDS: u64 = 8;
 type Tick = u64;
 
 const NEVER: Tick = Tick::MAX;
+
+/// A point in time of a worker: nanoseconds since the worker started. It is half of an [`Instant`], and a difference of
+/// two is one subtraction. 64 bits are 584 years.
+#[derive(Clone, Copy, Debug, Eq, Ord, PartialEq, PartialOrd)]
+pub struct Moment(u64);
+
+impl Moment {
+    /// The start of a worker.
+    pub(super) const START: Self = Self(0);
+
+    /// The moment of `now` for a worker that started at `started`.
+    pub(super) fn of(now: Instant, started: Instant) -> Self {
+        Self(now.saturating_duration_since(started).as_nanos() as u64)
+    }
+
+    /// Whole milliseconds since the start of the worker.
+    pub(super) fn as_millis(self) -> u64 {
+        self.0 / 1_000_000
+    }
+}
+
+/// The time between two moments; zero if the other one is later.
+impl Sub for Moment {
+    type Output = Duration;
+
+    #[inline(always)]
+    fn sub(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
 
 /// All deadlines of a worker.
 pub(super) struct Timers {

@@ -12,12 +12,11 @@ use async_task::Task;
 use super::buffer::{Buffer, BufferSize, Buffers};
 use super::executor::{Executor, TASKS_PER_TURN};
 use super::housekeeping::Household;
-use super::moment::Moment;
 use super::pipes::Pipes;
 use super::platform;
 use super::reactor::Reactor;
 use super::source;
-use super::timer::{Timer, Timers};
+use super::timer::{Moment, Timer, Timers};
 
 /// Time between two rounds. An unneeded thing is kept for at least this long and at most twice as long.
 const TIDY_EVERY: Duration = Duration::from_secs(20);

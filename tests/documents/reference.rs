@@ -8,7 +8,9 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
-use smolgate::metrics::{CertificateExpiry, Counters, EndpointFigures, ProcessStats, render_endpoints};
+use smolgate::metrics::{
+    CertificateExpiry, Counters, EndpointFigures, NameState, ProcessStats, render_endpoints,
+};
 use smolgate::reason::Reason;
 
 use crate::internal_support::Api;
@@ -50,7 +52,7 @@ const KEYS_IN_PROSE: [(&str, &str, &str); 24] = [
     ("a redirect", "docs/config.md", "Rules"),
     ("a response", "docs/config.md", "Rules"),
     ("`headers`", "docs/config.md", "Changes of fields"),
-    ("changes of fields", "docs/config.md", "Changes of fields"),
+    ("a change of fields", "docs/config.md", "Changes of fields"),
     ("`hsts`", "docs/config.md", "Changes of fields"),
     ("`pass`", "docs/config.md", "Rules"),
     ("`redirect_to_https`", "docs/config.md", "Listeners"),
@@ -211,6 +213,7 @@ fn metrics() -> BTreeMap<String, (String, BTreeSet<String>)> {
     upstream.mirrored.sent.add(1);
     let certificate = CertificateExpiry { listener: "web".into(), name: "a".into(), expires: 0 };
     counters.set_certificates(vec![certificate], 0);
+    counters.set_ordered_names([(&"a".into(), NameState::Valid, Some(1))].into_iter());
     let endpoint =
         EndpointFigures { upstream: "api".into(), target: "a".into(), ..EndpointFigures::default() };
     let page = counters.render(ProcessStats::read().as_ref()) + &render_endpoints(&[endpoint]);
@@ -320,7 +323,11 @@ fn lines(path: &Path) -> usize {
 }
 
 /// Folders and files that a feature adds.
-const OPTIONAL: [&str; 20] = [
+const OPTIONAL: [&str; 24] = [
+    "src/config/overlay",
+    "src/internal_api/v1",
+    "src/cli/words/control.rs",
+    "src/cli/remote/control.rs",
     "src/config/dialects/compose",
     "src/config/dialects/go_proxy",
     "src/config/dialects/locci",

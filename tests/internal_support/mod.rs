@@ -10,8 +10,8 @@ use std::time::{Duration, SystemTime};
 
 use smolgate::config::plan::*;
 use smolgate::internal_api::control::{
-    Asking, CertificateFuture, CertificateQuestion, CertificateTold, ExplanationFuture, OrderedAttempt,
-    OrderedCertificate, ReloadFuture,
+    Asking, CertificateFuture, CertificateQuestion, CertificateTold, ChangeError, ChangeFuture, Changed,
+    ExplanationFuture, OrderedAttempt, OrderedCertificate, ReloadFuture,
 };
 use smolgate::internal_api::{Control, Limits, Phase, Server};
 use smolgate::log::Tail;
@@ -61,6 +61,19 @@ impl Control for Fake {
             match broken {
                 true => Err("error: `targt` is not a key of a rule\n  --> smolgate.yml:14:5\n".to_string()),
                 false => Ok("reloaded: 1 rule changed, in 2 ms".to_string()),
+            }
+        })
+    }
+
+    fn change(&self, change: Change) -> ChangeFuture<'_> {
+        let (is_taken, generation) = (matches!(change, Change::AddUpstream(_)), self.generation());
+        Box::pin(async move {
+            match is_taken {
+                true => Err(ChangeError::Refused {
+                    conflict: Some(Conflict::Taken),
+                    text: "error: taken\n".into(),
+                }),
+                false => Ok(Changed { is_made: true, generation }),
             }
         })
     }
@@ -134,6 +147,10 @@ impl Control for Fake {
 
     fn view(&self) -> String {
         "internal_api: { token: \"[redacted]\" }\n".to_string()
+    }
+
+    fn view_as_json(&self) -> serde_json::Value {
+        serde_json::json!({ "internal_api": { "token": "[redacted]" } })
     }
 }
 
@@ -219,7 +236,7 @@ pub(crate) fn plan() -> Plan {
         files: vec![PathBuf::from("smolgate.yml")],
         settings: GlobalSettings::default(),
         access_log: None,
-        internal_api: InternalApi { bind: loopback(), token: None },
+        internal_api: InternalApi { bind: loopback(), token: None, edits: None },
         orders: None,
         listeners: vec![
             listener("http", 4, 8021, Protocol::Http(http)),
@@ -238,6 +255,7 @@ pub(crate) fn plan() -> Plan {
         upstreams: vec![upstream()],
         access_log_origin: None,
         rejected_services: 0,
+        mode: None,
     }
 }
 

@@ -45,6 +45,8 @@ pub enum Fault {
     BadNonce,
     /// 429 `rateLimited`, with `Retry-After`.
     RateLimited(u64),
+    /// As `RateLimited`, for all names below a domain, in the words of Let's Encrypt.
+    LimitedDomain(&'static str, u64),
     /// 403 with this type of problem.
     Problem(&'static str),
     /// 503, with `Retry-After`.
@@ -291,6 +293,12 @@ impl Server {
             Some(Fault::Problem(kind)) => problem(403, kind, "no"),
             _ if self.state.lock().unwrap().is_down => (503, Vec::new(), "down".into()),
             Some(Fault::RateLimited(wait)) => retry_after(problem(429, "rateLimited", "too many"), *wait),
+            Some(Fault::LimitedDomain(domain, wait)) => {
+                let detail = format!(
+                    "too many certificates (50) already issued for \"{domain}\" in the last 168h0m0s"
+                );
+                retry_after(problem(429, "rateLimited", &detail), *wait)
+            }
             Some(Fault::Unavailable(wait)) => retry_after((503, Vec::new(), "busy".into()), *wait),
             Some(Fault::Html) => (200, Vec::new(), "<html>a page</html>".into()),
             Some(Fault::OtherKey | Fault::CutAfter | Fault::Hold(..)) | None => {

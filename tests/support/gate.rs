@@ -52,8 +52,9 @@ impl TestGate {
         let dir = tempfile::tempdir().expect("a scratch directory");
         let file = dir.path().join("smolgate.yml");
         fs::write(&file, filled(yaml, names)).unwrap();
-        let path = file.clone();
-        let loader = Box::new(move || config::load(std::slice::from_ref(&path), &smolgate::cli::DiskInputs));
+        let files = config::Files { config: vec![file.clone()], ..config::Files::default() };
+        let loader =
+            Box::new(move |changes: &_| config::load_changed(&files, changes, &smolgate::cli::DiskInputs));
         let (asking, counters) = (smolgate::upstream::NameCache::new(resolver), Counters::new());
         let gate = Gate::start_asking(asking, loader, counters, Box::new(|_| {}));
         let gate = gate.map_err(|error| error.to_string())?;

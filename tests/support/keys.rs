@@ -63,7 +63,8 @@ const TOP: &[Row] = &[
 
 const ACCESS_LOG: &[Row] = &[("to", "to: a", "to: b"), ("format", "to: a", "to: a, format: combined")];
 
-const INTERNAL_API: &[Row] = &[("bind", "", "bind: 1"), ("token", "", "token: sesame")];
+const INTERNAL_API: &[Row] =
+    &[("bind", "", "bind: 1"), ("token", "", "token: sesame"), ("edits", "", "edits: memory")];
 
 const HTTP_LISTENER: &[Row] = &[
     ("name", "name: a, bind: 1", "name: b, bind: 1"),
@@ -257,6 +258,7 @@ const UPSTREAM: &[Row] = &[
     ),
     ("retry_statuses", "targets: https://h", "targets: https://h, retry_statuses: [502, 503]"),
     ("tcp_keepalive", "targets: https://h", "targets: https://h, tcp_keepalive: 7s"),
+    ("http2", "targets: https://h", "targets: https://h, http2: true"),
 ];
 
 const TARGET: &[Row] = &[
@@ -398,7 +400,7 @@ pub const MAPPINGS: &[Mapping] = &[
         rows: &[RULE, policy_keys::OF_RULES, HEADERS],
     },
     of_rule!("`headers`", "headers: { @ }", BOTH_MESSAGES),
-    of_rule!("changes of fields", "headers: { request: { @ } }", CHANGES),
+    of_rule!("a change of fields", "headers: { request: { @ } }", CHANGES),
     of_rule!("`hsts`", "hsts: { @ }", HSTS),
     Mapping {
         what: "a set of policies",

@@ -16,6 +16,8 @@ pub mod gate;
 pub mod golden;
 #[cfg(feature = "http2")]
 pub mod http2;
+#[cfg(feature = "http2")]
+pub mod http2_target;
 pub mod keys;
 pub mod keys_of_headers;
 mod acme_keys;

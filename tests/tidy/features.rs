@@ -13,6 +13,9 @@ struct Feature {
     words: &'static [&'static str],
 }
 
+/// Features that are not on by default. The comment above each in `Cargo.toml` says why.
+const NOT_DEFAULT: &[&str] = &["zstd"];
+
 const FEATURES: &[Feature] = &[
     Feature {
         name: "acme",
@@ -41,6 +44,25 @@ const FEATURES: &[Feature] = &[
         words: &["flate2"],
     },
     Feature {
+        name: "control",
+        room: &[
+            "src/config/overlay/",
+            "src/internal_api/v1/",
+            "src/cli/words/control.rs",
+            "src/cli/words/no_control.rs",
+            "src/cli/remote/control.rs",
+            "src/cli/remote/no_control.rs",
+        ],
+        seam: &[
+            "src/config/mod.rs",
+            "src/internal_api/mod.rs",
+            "src/cli/words/mod.rs",
+            "src/cli/remote/mod.rs",
+        ],
+        // The key is known without the feature too.
+        words: &[],
+    },
+    Feature {
         name: "demo",
         room: &["src/demo/", "src/cli/demo.rs", "src/cli/no_demo.rs"],
         seam: &["src/lib.rs", "src/cli/mod.rs", "src/cli/arguments.rs", "src/cli/configuration.rs"],
@@ -67,8 +89,15 @@ const FEATURES: &[Feature] = &[
     },
     Feature {
         name: "http2",
-        room: &["src/http2/", "src/mux/", "src/proxy/http2/", "src/proxy/no_http2.rs"],
-        seam: &["src/lib.rs", "src/proxy/mod.rs"],
+        room: &[
+            "src/http2/",
+            "src/mux/",
+            "src/proxy/http2/",
+            "src/proxy/no_http2.rs",
+            "src/health/http2.rs",
+            "src/health/no_http2.rs",
+        ],
+        seam: &["src/lib.rs", "src/proxy/mod.rs", "src/health/mod.rs", "src/config/values/target.rs"],
         // The key is known without the feature too. The table of arrows says which module may use the room.
         words: &[],
     },
@@ -100,6 +129,13 @@ const FEATURES: &[Feature] = &[
         // The keys of the configuration are known without the feature too.
         words: &[],
     },
+    Feature {
+        name: "zstd",
+        room: &["src/encoding/zstd.rs", "src/encoding/no_zstd.rs"],
+        seam: &["src/encoding/mod.rs"],
+        // The coding is the name of files too.
+        words: &["zstd_safe"],
+    },
 ];
 
 impl Feature {
@@ -125,7 +161,8 @@ pub(crate) fn seams(source: &Source) -> Vec<String> {
     found
 }
 
-/// Wants each feature of a manifest on by default, with a comment above it and a row in the table here.
+/// Wants each feature of a manifest on by default, but for [`NOT_DEFAULT`], with a comment above it and a row in the table
+/// here.
 pub(crate) fn declared(manifest: &str) -> Vec<String> {
     let table = manifest.split("[features]\n").nth(1).unwrap_or_default();
     let table = table.split("\n[").next().unwrap_or_default();
@@ -138,8 +175,8 @@ pub(crate) fn declared(manifest: &str) -> Vec<String> {
         .collect();
     let mut found = Vec::new();
     for name in &features {
-        if !default.contains(&format!("\"{name}\"")) {
-            found.push(format!("Cargo.toml: the feature `{name}` is not on by default"));
+        if default.contains(&format!("\"{name}\"")) == NOT_DEFAULT.contains(name) {
+            found.push(format!("Cargo.toml: `default` and NOT_DEFAULT disagree about the feature `{name}`"));
         }
         let above = table
             .lines()
@@ -184,10 +221,11 @@ mod tests {
 
     #[test]
     fn a_feature_without_comment_default_or_row_is_found() {
-        let good = "[features]\n# All.\ndefault = [\"acme\", \"auth\", \"compose\", \"compress\", \"demo\", \"dialects\", \"files\", \"http2\", \"jwt\", \"page\", \"regex\", \"s3\"]\n# Orders.\nacme = []\n# Users.\nauth = []\n# Labels.\ncompose = []\n# Gzip.\ncompress = []\n# Try.\ndemo = []\n# Others.\ndialects = []\n# Files.\nfiles = []\n# Streams.\nhttp2 = []\n# Tokens.\njwt = []\n# See.\npage = []\n# Match.\nregex = []\n# Keep.\ns3 = []\n\n[x]\n";
+        let good = "[features]\n# All.\ndefault = [\"acme\", \"auth\", \"compose\", \"compress\", \"control\", \"demo\", \"dialects\", \"files\", \"http2\", \"jwt\", \"page\", \"regex\", \"s3\"]\n# Orders.\nacme = []\n# Users.\nauth = []\n# Labels.\ncompose = []\n# Gzip.\ncompress = []\n# Change.\ncontrol = []\n# Try.\ndemo = []\n# Others.\ndialects = []\n# Files.\nfiles = []\n# Streams.\nhttp2 = []\n# Tokens.\njwt = []\n# See.\npage = []\n# Match.\nregex = []\n# Keep.\ns3 = []\n# Shorter.\nzstd = []\n\n[x]\n";
         assert_eq!(declared(good), [""; 0]);
         assert_eq!(declared(&good.replace("# Try.\n", "")).len(), 1);
         assert_eq!(declared(&good.replace(", \"regex\"", "")).len(), 1);
+        assert_eq!(declared(&good.replace(", \"s3\"", ", \"s3\", \"zstd\"")).len(), 1);
         assert_eq!(declared(&good.replace("# Try.", "# New.\nnew = []\n# Try.")).len(), 2);
     }
 }

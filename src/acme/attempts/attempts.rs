@@ -76,6 +76,9 @@ pub(in crate::acme) struct Record {
     /// Whether a look at the name found a reason why the CA would refuse it.
     #[serde(skip)]
     pub(in crate::acme) is_doubted: bool,
+    /// Whether the record could not be read: another one is in the store, which this one may not replace.
+    #[serde(skip)]
+    pub(in crate::acme) is_unread: bool,
     /// The last attempts, oldest first.
     pub(in crate::acme) history: Vec<Attempt>,
 }
@@ -111,6 +114,11 @@ impl Record {
     /// The record of a name whose attempts are not known: one that has just failed.
     pub(in crate::acme) fn unknown(now: u64, reason: String) -> Self {
         Self { failures: 1, not_before: now + BACK_OFF[0], reason: Some(reason), ..Self::default() }
+    }
+
+    /// As [`Record::unknown`], because the store cannot be read.
+    pub(in crate::acme) fn unread(now: u64, reason: String) -> Self {
+        Self { is_unread: true, ..Self::unknown(now, reason) }
     }
 
     /// The bytes to write.

@@ -250,6 +250,7 @@ pub(super) fn failure(answer: &Answer, of: FaultOf) -> Failure {
     Failure {
         retry_after: retry_after(answer),
         is_rate_limit: problem.is_rate_limit() || answer.status == 429,
+        limited_domain: problem.limited_domain().map(Arc::from),
         is_of_this_ca: problem.is_of_this_ca() || answer.status == 429,
         ..Failure::new(of, problem.text())
     }

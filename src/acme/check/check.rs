@@ -12,6 +12,8 @@ use super::finding::{Finding, State};
 use super::place;
 use super::reach;
 use crate::acme::context::{Context, client};
+use crate::acme::failure::FaultOf;
+use crate::acme::fleet::Proofs;
 use crate::acme::order::challenges;
 use crate::config::plan::{ChallengeKind, UpstreamTls};
 use crate::net::dns::Lookup;
@@ -45,6 +47,8 @@ pub(in crate::acme) async fn look_at(context: &Context, name: &Arc<str>) -> Vec<
 async fn look_at_ca(context: &Context, name: &str) -> Vec<Finding> {
     let opened = match context.folder().await {
         Ok(opened) => opened,
+        // The CA and its records are looked at by the gate that orders.
+        Err(failure) if failure.of == FaultOf::Turn => return vec![Finding::fine("store", failure.reason)],
         Err(failure) => return vec![Finding::bad("store", failure.reason)],
     };
     let mut found = vec![place::look(&context.orders.store)];
@@ -88,8 +92,10 @@ async fn look_at_addresses(context: &Context, name: &str) -> Vec<Finding> {
         Ok(client) => client,
         Err(failure) => return vec![Finding::unclear("address", failure.reason)],
     };
+    let proofs = Proofs::new(&context.orders.store);
     let asked = reach::Asked {
         host: host(name),
+        proofs: proofs.as_ref(),
         at: &context.orders.self_check_at,
         in_clear,
         is_public: context.authority().is_public(),

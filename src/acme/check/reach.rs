@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
 use std::time::Duration;
 
 use aws_lc_rs::rand;
@@ -9,6 +10,7 @@ use futures_lite::FutureExt;
 use smol::Timer;
 
 use super::finding::Finding;
+use crate::acme::fleet::Proofs;
 use crate::acme::protocol::base64;
 use crate::config::plan::{ACME_CHALLENGES, CheckAt};
 use crate::http::Method;
@@ -33,6 +35,8 @@ pub(super) struct Asked<'a> {
     pub(super) is_public: bool,
     pub(super) client: &'a Client,
     pub(super) issued: &'a Issued,
+    /// If other gates share the store, any of them may answer.
+    pub(super) proofs: Option<&'a Proofs>,
 }
 
 /// The end of a request.
@@ -53,15 +57,22 @@ enum Reached {
 struct Answered<'a> {
     issued: &'a Issued,
     token: String,
+    text: Arc<str>,
 }
 
 impl<'a> Answered<'a> {
-    fn new(issued: &'a Issued, host: &str) -> Option<(Self, String)> {
+    fn new(asked: &Asked<'a>) -> Option<Self> {
+        let issued = asked.issued;
+        if let Some(proofs) = asked.proofs {
+            let (token, text) = proofs.token(asked.host)?;
+            return Some(Self { issued, token, text });
+        }
         let mut bytes = [0; 32];
         rand::fill(&mut bytes).ok()?;
-        let (token, text) = (base64::url(&bytes[..16]), base64::url(&bytes[16..]));
-        issued.answer_http(host, &token, &text);
-        Some((Self { issued, token }, text))
+        let token = base64::url(&bytes[..16]);
+        let text: Arc<str> = base64::url(&bytes[16..]).into();
+        issued.answer_http(asked.host, &token, &text);
+        Some(Self { issued, token, text })
     }
 }
 
@@ -103,14 +114,14 @@ async fn look_at(asked: &Asked<'_>, address: IpAddr) -> Finding {
             format!("{record} {address} is an address of a private network, which the CA cannot reach");
         return Finding::bad("address", text);
     }
-    let Some((answered, text)) = Answered::new(asked.issued, asked.host) else {
+    let Some(answered) = Answered::new(asked) else {
         return Finding::unclear("address", "there is no randomness");
     };
     let late = async {
         Timer::after(TIME_MAX).await;
         Reached::Unknown(format!("no answer within {TIME_MAX:?}"))
     };
-    let reached = reach(asked, address, &answered.token, &text).or(late).await;
+    let reached = reach(asked, address, &answered).or(late).await;
     let port = if asked.in_clear { asked.at.http_port } else { asked.at.https_port };
     match reached {
         Reached::Here(false) => Finding::fine("address", format!("{record} {address} leads here")),
@@ -148,8 +159,8 @@ fn cloudflare(reached: &Reached) -> String {
     )
 }
 
-async fn reach(asked: &Asked<'_>, address: IpAddr, token: &str, text: &str) -> Reached {
-    let target = format!("{ACME_CHALLENGES}/{token}");
+async fn reach(asked: &Asked<'_>, address: IpAddr, answered: &Answered<'_>) -> Reached {
+    let target = format!("{ACME_CHALLENGES}/{}", answered.token);
     let port = if asked.in_clear { asked.at.http_port } else { asked.at.https_port };
     let mut url = Url::of_host(!asked.in_clear, asked.host, port, &target);
     for _ in 0..=REDIRECTS_MAX {
@@ -162,7 +173,7 @@ async fn reach(asked: &Asked<'_>, address: IpAddr, token: &str, text: &str) -> R
         };
         let server = answer.field("server").unwrap_or_default();
         let is_cloudflare = answer.field("cf-ray").is_some() || server.eq_ignore_ascii_case("cloudflare");
-        if answer.status == 200 && answer.body == text.as_bytes() {
+        if answer.status == 200 && answer.body == answered.text.as_bytes() {
             return Reached::Here(is_cloudflare);
         }
         match next(asked, &answer) {

@@ -8,6 +8,7 @@ use std::time::Duration;
 use smol::Timer;
 
 use super::answer::SharedAnswer;
+use super::wishes::{self, Listed};
 use crate::acme::context::{Context, now};
 use crate::acme::failure::Failure;
 use crate::store::{Store, StoredCertificate, challenge_file, file_name};
@@ -21,10 +22,14 @@ const READS_MAX: usize = 16;
 struct Seen {
     certificates: HashMap<Arc<str>, String>,
     challenges: HashMap<Arc<str>, (String, Option<SharedAnswer>)>,
+    /// Wishes that were taken.
+    wishes: HashMap<Arc<str>, String>,
 }
 
 /// Follows the work of other gates. It ends at once if there are none.
-pub(in crate::acme) async fn follow(context: Arc<Context>, store: Store) {
+pub(in crate::acme) async fn follow(context: Arc<Context>) {
+    // The reads of this task do not count as those of an order.
+    let store = context.store.apart();
     let Some((interval, _)) = store.others() else { return };
     let (mut seen, mut is_silent) = (Seen::default(), false);
     loop {
@@ -39,9 +44,6 @@ pub(in crate::acme) async fn follow(context: Arc<Context>, store: Store) {
     }
 }
 
-/// The records in a list that belong to names of this gate, each with its mark.
-type Listed = HashMap<Arc<str>, String>;
-
 /// Looks at the challenges first, because an authority may ask for them soon.
 async fn look(context: &Context, store: &Store, seen: &mut Seen) -> io::Result<()> {
     let names: HashMap<String, Arc<str>> = {
@@ -52,9 +54,15 @@ async fn look(context: &Context, store: &Store, seen: &mut Seen) -> io::Result<(
         let known = listed.into_iter().filter_map(|(file, mark)| Some((names.get(&file)?.clone(), mark)));
         known.collect::<Listed>()
     };
+    if context.is_first() {
+        let reader = store.clone();
+        let left = own(smol::unblock(move || reader.wishes()).await?);
+        wishes::take(context, left, &mut seen.wishes).await;
+    }
     // The gate that orders has opened its challenges itself.
-    let reader = store.clone();
-    let open = match context.orders_now().await {
+    let (reader, orders_now) = (store.clone(), context.orders_now().await);
+    context.shared.counters.set_orders_here(orders_now);
+    let open = match orders_now {
         true => HashMap::new(),
         false => own(smol::unblock(move || reader.challenges()).await?),
     };

@@ -37,6 +37,7 @@ impl Name {
             memory.home = Some(ca);
             return Ok(());
         }
+        self.guard(ca, records).await.map_err(Hold::of)?;
         let ahead = opened.ca.clock_error(&session).await.map_err(Hold::of)?;
         if ahead != 0 {
             self.set_right(ca, memory, records, (ahead, forced)).await?;
@@ -44,9 +45,7 @@ impl Name {
         let record = std::mem::take(&mut records[ca]);
         let mut journal = Writer { opened: opened.clone(), name: self.name.clone(), record, ahead };
         let has_test = opened.staging.is_some();
-        // If gates share the store, another one may answer the look.
-        let looks = context.orders.self_check && context.store.others().is_none();
-        if looks && !forced && journal.record.is_new_and_real(has_test, forced) {
+        if context.orders.self_check && !forced && journal.record.is_new_and_real(has_test, forced) {
             self.look_at_itself(context, memory, &mut journal).await?;
         }
         if journal.record.choose_rehearsal(has_test, forced) {
@@ -78,6 +77,19 @@ impl Name {
         }
     }
 
+    /// Writes the record at the first CA anew before an order at another one. Another gate that has begun an order for
+    /// the name, at whichever CA, has written it meanwhile, and then this one orders nothing.
+    async fn guard(&self, ca: usize, records: &[Record]) -> Result<(), Failure> {
+        let first = &self.contexts[0];
+        if ca == 0 || first.store.others().is_none() {
+            return Ok(());
+        }
+        if records[0].is_unread {
+            return Err(Failure::new(FaultOf::Gate, "the record at the first CA cannot be read"));
+        }
+        first.folder().await?.write(&self.name, &records[0]).await
+    }
+
     /// The clock of this machine is wrong by `ahead` seconds. By that of the CA, a certificate in the store may be valid, and
     /// this attempt too early.
     async fn set_right(
@@ -102,7 +114,10 @@ impl Name {
         let home = &records[memory.home.unwrap_or_default()];
         let at = records[ca].earliest(now, forced).max(self.wanted(home, now, forced));
         match at.checked_sub(now).filter(|wait| *wait > 0) {
-            Some(wait) => Err(Hold { until: now_here + wait, reason: check::clock_text(ahead) }),
+            Some(wait) => {
+                let reason = check::clock_text(ahead);
+                Err(Hold { until: now_here + wait, reason, is_turn: false })
+            }
             None => Ok(()),
         }
     }
@@ -127,7 +142,7 @@ impl Name {
         memory.is_doubted = true;
         let reason = format!("not ordered yet: {reason}");
         tracing::warn!(name = %self.name, "{reason}; the next look is in {DOUBT:?}");
-        Err(Hold { until: now() + DOUBT.as_secs(), reason })
+        Err(Hold { until: now() + DOUBT.as_secs(), reason, is_turn: false })
     }
 
     /// One order at the test system of the CA. Its certificate is thrown away. If the test system is in trouble, it says
@@ -219,6 +234,9 @@ impl Name {
         let staging = failure.reason.starts_with("at the test system: ");
         journal.note(context, staging, Some(&failure.reason));
         journal.record.fail(now, &failure, expiring, self.jitter());
+        if let Some(domain) = &failure.limited_domain {
+            context.limit(domain, journal.record.not_before);
+        }
         let next = utc(journal.record.not_before.cast_signed());
         let ca = context.authority().name();
         tracing::warn!(name = %self.name, %next, ca, "no certificate: {}", failure.reason);

@@ -11,9 +11,11 @@ use super::look::look;
 use super::revocation::{is_revoked, revoke};
 use crate::acme::attempts::{Attempt, Record, Wait, choose, latest_renewal, renewal};
 use crate::acme::check;
-use crate::acme::context::{Ask, Context, View, now, record_file};
-use crate::acme::failure::Failure;
+use crate::acme::context::{Context, now, record_file};
+use crate::acme::failure::{Failure, FaultOf};
+use crate::acme::fleet::hand_on;
 use crate::acme::protocol::ari;
+use crate::acme::shared::{Ask, View};
 use crate::acme::stored::newest;
 use crate::log::clock::Utc;
 use crate::metrics::NameState;
@@ -29,12 +31,15 @@ const HOLD: Duration = Duration::from_secs(60);
 pub(super) struct Hold {
     pub(super) until: u64,
     pub(super) reason: String,
+    /// Whether another gate has the right to order.
+    pub(super) is_turn: bool,
 }
 
 impl Hold {
     pub(super) fn of(failure: Failure) -> Self {
         let wait = failure.retry_after.unwrap_or(HOLD);
-        Self { until: now() + wait.as_secs(), reason: failure.reason }
+        let is_turn = failure.of == FaultOf::Turn;
+        Self { until: now() + wait.as_secs(), reason: failure.reason, is_turn }
     }
 }
 
@@ -74,7 +79,12 @@ impl Name {
             if asked == Some(Ask::Revoke)
                 && let Err(failure) = revoke(&self.contexts[home], &self.name, &mut records[home]).await
             {
-                tracing::warn!(name = %self.name, "the certificate was not revoked: {}", failure.reason);
+                match failure.of {
+                    FaultOf::Turn => hand_on(&self.contexts[0], &self.name, Ask::Revoke).await,
+                    _ => {
+                        tracing::warn!(name = %self.name, "the certificate was not revoked: {}", failure.reason)
+                    }
+                }
                 asked = None;
             }
             let forced = asked.is_some();
@@ -88,6 +98,10 @@ impl Name {
             if at > now {
                 let hold = memory.held[ca].as_ref().filter(|hold| hold.until > now && !forced);
                 let reason = hold.map(|hold| hold.reason.clone()).or(records[ca].reason.clone());
+                let limit = self.limit(&self.contexts[ca], now);
+                let limit = limit
+                    .map(|(domain, _)| format!("the limit of the CA for names below {domain} is reached"));
+                let reason = reason.or(limit);
                 self.tell(self.state(), Some(at), reason, memory.home.or(Some(ca)), history);
                 // The CA may move its window.
                 let window = id.and_then(|id| records[home].window_of(&id).map(|window| window.look));
@@ -96,6 +110,9 @@ impl Name {
             }
             self.tell(self.state_of_order(), None, records[ca].reason.clone(), Some(ca), history);
             let result = self.attempt(ca, &mut memory, &mut records, forced).await;
+            if forced && result.as_ref().is_err_and(|hold| hold.is_turn) {
+                hand_on(&self.contexts[0], &self.name, Ask::Renew).await;
+            }
             // A wish for a new certificate that came meanwhile is granted.
             asked = self.wishes.try_recv().ok().filter(|wish| *wish == Ask::Revoke);
             // Without a failure, the record has the next time.
@@ -107,11 +124,19 @@ impl Name {
     fn choose(&self, records: &[Record], memory: &Memory, now: u64, forced: bool) -> (usize, u64) {
         let wait = |((record, context), hold): ((&Record, &Arc<Context>), &Option<Hold>)| {
             let hold = hold.as_ref().filter(|hold| hold.until > now && !forced);
+            let limited = self.limit(context, now).filter(|_| !forced);
             let until = record.earliest(now, forced).max(hold.map_or(now, |hold| hold.until));
-            Wait { until, is_out: record.is_out() || context.is_out(), goes_on: record.goes_on() }
+            let until = until.max(limited.as_ref().map_or(now, |(_, until)| *until));
+            let is_out = record.is_out() || context.is_out() || limited.is_some();
+            Wait { until, is_out, goes_on: record.goes_on() }
         };
         let waits: Vec<Wait> = records.iter().zip(&*self.contexts).zip(&memory.held).map(wait).collect();
         choose(&waits, now)
+    }
+
+    /// The limit of a domain that was reached. Renewals do not count towards it.
+    fn limit(&self, context: &Context, now: u64) -> Option<(Arc<str>, u64)> {
+        context.limit_of(&self.name, now).filter(|_| self.validity().is_none())
     }
 
     /// The time at which another certificate is wanted. `record` is that at the CA of the one that is served.
@@ -138,7 +163,7 @@ impl Name {
             let read = smol::unblock(move || store.read(&file)).await;
             records.push(match read {
                 Ok(bytes) => Record::read(bytes.as_deref(), now),
-                Err(error) => Record::unknown(now, context.cannot_use(&error).reason),
+                Err(error) => Record::unread(now, context.cannot_use(&error).reason),
             });
         }
         records

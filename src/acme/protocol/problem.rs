@@ -74,6 +74,12 @@ impl Problem {
         self.kind() == "rateLimited"
     }
 
+    /// The domain of which a limit of certificates was reached, for all names below it, in the words of Let's Encrypt.
+    pub(in crate::acme) fn limited_domain(&self) -> Option<&str> {
+        let (_, rest) = self.detail.split_once("already issued for \"").filter(|_| self.is_rate_limit())?;
+        rest.split_once('"').map(|(domain, _)| domain)
+    }
+
     /// Whether the CA itself is in trouble. The name has no part in it then.
     pub(in crate::acme) fn is_of_the_ca(&self, status: u16) -> bool {
         status >= 500 || self.kind() == "serverInternal" || self.is_bad_nonce()
@@ -134,6 +140,12 @@ mod tests {
         );
         assert_eq!(problem("new", "x").text(), "new: x");
         assert!(problem("rateLimited", "too many").is_rate_limit());
+        let limit = |detail: &str| problem("rateLimited", detail).limited_domain().map(str::to_owned);
+        let of_domain =
+            "too many certificates (50) already issued for \"a.example\" in the last 168h0m0s, retry after";
+        assert_eq!(limit(of_domain).as_deref(), Some("a.example"));
+        assert_eq!(limit("too many certificates (5) already issued for this exact set of identifiers"), None);
+        assert_eq!(limit("too many failed authorizations (5) for \"a.example\" in the last 1h0m0s"), None);
         assert!(problem("badNonce", "").is_bad_nonce());
         assert!(problem("accountDoesNotExist", "").is_unknown_account());
     }

@@ -10,6 +10,7 @@ mod check;
 mod completion;
 mod routes;
 mod schema;
+mod store_key;
 
 mod url;
 
@@ -20,3 +21,4 @@ pub use explain::{explain, explained};
 pub use hash::hash;
 pub use routes::routes;
 pub use schema::schema;
+pub use store_key::store_key;

@@ -6,7 +6,8 @@ use std::ops::ControlFlow;
 use std::process::ExitCode;
 use std::time::Duration;
 
-use crate::cli::arguments::{Call, Reload};
+use crate::cli::arguments::Reload;
+use crate::cli::words::Call;
 use crate::cli::{configuration, output};
 use crate::config::plan::{Bind, InternalApi, InternalBind, Secret};
 use crate::internal_api::{Phase, client};
@@ -63,8 +64,18 @@ fn ready(call: &Call, unreachable: u8) -> Result<(Found, Phase), ExitCode> {
 
 /// Sends a POST, as [`ask`] sends a GET.
 pub(super) fn order(call: &Call, path: &str, timeout: Duration) -> Result<(u16, String), ExitCode> {
+    change(call, ("POST", path, ""), timeout)
+}
+
+/// Sends a request with a method and a body, as [`ask`] sends a GET.
+pub(super) fn change(
+    call: &Call,
+    (method, path, body): (&str, &str, &str),
+    timeout: Duration,
+) -> Result<(u16, String), ExitCode> {
     let (api, _) = ready(call, output::UNABLE)?;
-    api.send(client::post, api.token.as_ref(), path, timeout, output::UNABLE)
+    let answer = client::ask(method, &api.bind, api.token.as_ref(), path, body, timeout);
+    answer.map_err(|error| api.unreachable(output::UNABLE, &error))
 }
 
 /// Returns status and body of the response. On an error, prints it and returns the exit code.
@@ -87,7 +98,7 @@ pub(super) fn follow(
 ) -> Result<(u16, String), ExitCode> {
     let (api, _) = ready(call, output::UNABLE)?;
     let followed = client::follow(&api.bind, api.token.as_ref(), path, HEALTH_TIME_MAX, &mut each);
-    followed.map_err(|error| api.does_not_answer(&error, output::UNABLE))
+    followed.map_err(|error| api.unreachable(output::UNABLE, &error))
 }
 
 /// A value in a query of a URL.
@@ -126,10 +137,10 @@ impl Found {
         timeout: Duration,
         unreachable: u8,
     ) -> Result<(u16, String), ExitCode> {
-        method(&self.bind, token, path, timeout).map_err(|error| self.does_not_answer(&error, unreachable))
+        method(&self.bind, token, path, timeout).map_err(|error| self.unreachable(unreachable, &error))
     }
 
-    fn does_not_answer(&self, error: &io::Error, code: u8) -> ExitCode {
+    fn unreachable(&self, code: u8, error: &io::Error) -> ExitCode {
         let absent = matches!(error.kind(), io::ErrorKind::ConnectionRefused | io::ErrorKind::NotFound);
         let hint = if absent { ABSENT } else { "" };
         self.failure(code, &format!("does not answer: {error}{hint}"))
@@ -153,7 +164,7 @@ impl Found {
 fn find(call: &Call) -> Result<Found, ExitCode> {
     let given = call.token.as_ref().map(|token| Secret(token.as_str().into()));
     let Some(text) = &call.address else {
-        let (InternalApi { bind, token }, doubt) = configuration::internal_api(&call.files);
+        let (InternalApi { bind, token, .. }, doubt) = configuration::internal_api(&call.files);
         return Ok(Found { bind, token: given.or(token), doubt });
     };
     let wrong = |why| output::failure(output::USAGE, &format!("`{text}` is not an address: {why}"));

@@ -8,8 +8,8 @@ use serde::Deserialize;
 
 use super::call::{ask, ended, order, unexpected};
 use crate::cli::arguments::Certs;
-use crate::cli::certs_words::{CertsAction, CertsWhat};
 use crate::cli::output;
+use crate::cli::words::{CertsAction, CertsWhat};
 
 /// The longest answer of most questions: the gate answers at once.
 const TIME_MAX: Duration = Duration::from_secs(10);

@@ -8,8 +8,8 @@ use super::call::{ask, unexpected};
 use super::sample::Sample;
 use super::screen::{Key, Screen};
 use super::tables::{self, View};
-use crate::cli::arguments::Call;
 use crate::cli::output;
+use crate::cli::words::Call;
 
 /// The time between two looks.
 const LOOK_EVERY: Duration = Duration::from_secs(1);

@@ -8,8 +8,9 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use super::call::{ask, escaped, order, unexpected};
-use crate::cli::arguments::{Call, Drain};
+use crate::cli::arguments::Drain;
 use crate::cli::output;
+use crate::cli::words::Call;
 
 /// The longest wait for an answer.
 const TIME_MAX: Duration = Duration::from_secs(5);

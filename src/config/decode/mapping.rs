@@ -178,6 +178,14 @@ fn form(what: &str) -> String {
         "a rule" => "host: NAME, target: \"http://host:port\"",
         "a response" => "respond: { status: 404, body: \"not found\" }",
         "a route" => "path: /api/, target: \"http://host:port\"",
+        "`mirror`" => "mirror: { upstream: NAME }",
+        "`speed`" => "speed: { download: 50Mbit }",
+        "`auth`" => "auth: { basic: { users_file: FILE } }`, `auth: { jwt: URL }` or `auth: { forward: URL }",
+        "`sticky`" => "sticky: { cookie: NAME }",
+        "`queue`" => "queue: { max: 256 }",
+        "`headers`" => "headers: { response: { set: { NAME: VALUE } } }",
+        "a change of fields" => "{ set: { NAME: VALUE }, remove: NAME }",
+        "a set of policies" => "NAME: { rate_limit: 100/1m }",
         "an upstream" => "NAME: { targets: [\"http://host:port\"] }",
         "the internal API" => {
             "internal_api: { bind: \"127.0.0.1:42007\" }`; it is always on, and a socket keeps it to this machine: `bind: \"unix:/run/smolgate.sock\""

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use crate::config::plan::Origin;
+use crate::config::plan::{Conflict, Origin};
 use crate::config::sources::SourceFiles;
 
 /// All diagnostics of one load: at least one error, or only warnings.
@@ -10,6 +10,7 @@ use crate::config::sources::SourceFiles;
 pub struct Diagnostics {
     all: Vec<Diagnostic>,
     sources: SourceFiles,
+    conflict: Option<Conflict>,
 }
 
 /// One error or warning.
@@ -40,11 +41,20 @@ pub enum Severity {
 
 impl Diagnostics {
     pub(crate) fn new(all: Vec<Diagnostic>) -> Diagnostics {
-        Diagnostics { all, sources: SourceFiles::default() }
+        Diagnostics { all, sources: SourceFiles::default(), conflict: None }
     }
 
     pub(crate) fn with_sources(self, sources: SourceFiles) -> Diagnostics {
         Diagnostics { sources, ..self }
+    }
+
+    pub(crate) fn with_conflict(self, conflict: Option<Conflict>) -> Diagnostics {
+        Diagnostics { conflict, ..self }
+    }
+
+    /// The reason why a change that was asked for is impossible.
+    pub fn conflict(&self) -> Option<Conflict> {
+        self.conflict
     }
 
     /// All files that were read, or could not be.

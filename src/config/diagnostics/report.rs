@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::diagnostic::{Diagnostic, Diagnostics, Severity};
 use super::span::Span;
-use crate::config::plan::Origin;
+use crate::config::plan::{Conflict, Origin};
 
 /// The findings so far, and the texts of all files.
 #[derive(Default)]
@@ -14,6 +14,8 @@ pub(crate) struct Report {
     pub(crate) findings: Vec<Finding>,
     /// Stretches with secrets, which no excerpt shows.
     masks: Vec<Span>,
+    /// The reason why a change is impossible.
+    pub(crate) conflict: Option<Conflict>,
 }
 
 struct SourceFile {
@@ -115,7 +117,8 @@ impl Report {
         findings.sort_by_key(|finding| finding.at);
         // An alias can bring one error to many places.
         findings.dedup_by(|a, b| a.at == b.at && a.message == b.message);
-        Diagnostics::new(findings.into_iter().map(|finding| self.diagnostic(finding)).collect())
+        let all = findings.into_iter().map(|finding| self.diagnostic(finding)).collect();
+        Diagnostics::new(all).with_conflict(self.conflict)
     }
 
     fn diagnostic(&self, finding: Finding) -> Diagnostic {

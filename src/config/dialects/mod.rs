@@ -11,7 +11,7 @@ mod compose;
 mod go_proxy;
 
 #[cfg(feature = "dialects")]
-mod locci;
+pub(in crate::config) mod locci;
 
 #[cfg(feature = "dialects")]
 mod plain;

@@ -14,6 +14,7 @@ pub(crate) mod yaml;
 mod value_error;
 
 pub use secret::Secret;
+pub(crate) use secret::is_withheld;
 pub(crate) use shape::{Form, Shape};
 pub(crate) use table::{ReadKey, Row, settings};
 pub(crate) use value_error::ValueError;

@@ -46,6 +46,9 @@ pub(crate) enum Form {
 
 pub(crate) const FLAG: Shape<bool> =
     Shape { parse: scalar::flag, show: |flag| Some(flag.to_string()), form: Form::Flag };
+/// `false` is written by leaving the key out.
+pub(crate) const WISH: Shape<bool> =
+    Shape { parse: scalar::flag, show: |flag| flag.then(|| "true".to_owned()), form: Form::Flag };
 pub(crate) const DURATION: Shape<Duration> =
     Shape { parse: scalar::duration, show: show_duration, form: Form::Duration };
 pub(crate) const TIMEOUT: Shape<Duration> =

@@ -75,6 +75,7 @@ pub(crate) fn lower(source: Source, inputs: &dyn Inputs, report: &mut Report) ->
         listeners,
         upstreams,
         rejected_services: source.rejected_services,
+        mode: source.chosen_mode,
     };
     Lowered { plan, spans, internal_bind, targets }
 }
@@ -85,7 +86,9 @@ pub(crate) fn internal_api(
     inputs: &dyn Inputs,
     report: &mut Report,
 ) -> (InternalApi, String, Option<Span>) {
-    let (bind, token) = source.map_or((None, None), |source| (source.value.bind, source.value.token));
+    let InternalSource { bind, token, edits } =
+        source.map_or_else(InternalSource::default, |source| source.value);
+    let edits = edits.map(|edits| edits.value);
     let (mut bind, mut place, mut span) = match bind {
         Some(bind) => (bind.value, report.place(bind.span), Some(bind.span)),
         None => (
@@ -107,7 +110,7 @@ pub(crate) fn internal_api(
             }
         }
     }
-    (InternalApi { bind, token }, place, span)
+    (InternalApi { bind, token, edits }, place, span)
 }
 
 fn check_names(listeners: &[ListenerSource], report: &mut Report) {

@@ -3,12 +3,12 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use super::names::Names;
+use super::names::{Names, made_name};
 use super::upstream_policy;
 use crate::config::decode::Text;
 use crate::config::diagnostics::{Report, Span, Spanned, did_you_mean};
 use crate::config::plan::{
-    Scheme, Target, Upstream, UpstreamId, UpstreamPolicy, UpstreamSettings, UpstreamTls,
+    Scheme, Target, Upstream, UpstreamId, UpstreamPolicy, UpstreamSettings, UpstreamTls, UpstreamWritten,
 };
 use crate::config::source::{Inline, UpstreamSource, UpstreamUse};
 use crate::config::values::target::TargetText;
@@ -56,6 +56,7 @@ impl Upstreams {
         };
         for source in sources {
             check_tls(source.tls.as_ref(), &source.targets, report);
+            check_http2(&source.settings, source.name.span, &source.targets, report);
             let (name, span) = (source.name.value.clone(), source.name.span);
             if let Some(first) = upstreams.by_name.get(&name) {
                 let first = report.place(upstreams.entries[first.0].span);
@@ -67,8 +68,12 @@ impl Upstreams {
                 continue;
             }
             upstreams.names.take(name.clone());
+            let written_in_place = written_in_place(&source);
             let id = upstreams.add(Entry { source, span, used: None });
             upstreams.by_name.insert(name, id);
+            if let Some(key) = written_in_place {
+                upstreams.in_place.insert(key, id);
+            }
         }
         upstreams
     }
@@ -128,14 +133,16 @@ impl Upstreams {
         let Inline { span, targets, tls, settings, policy } = inline;
         check_schemes(&targets, speaks, report);
         check_tls(tls.as_ref(), &targets, report);
+        check_http2(&settings, span, &targets, report);
         let key = InPlace {
             targets: targets.iter().map(|target| target.value.with(speaks.scheme())).collect(),
             tls: tls.as_ref().map(|tls| tls.value.clone()).unwrap_or_default(),
             settings: UpstreamSettings::default().with(&settings),
             policy: upstream_policy::lower(policy.clone()),
         };
-        if let Some(id) = self.in_place.get(&key) {
-            return Some(*id);
+        if let Some(id) = self.in_place.get(&key).copied() {
+            self.entries[id.0].used.get_or_insert(speaks);
+            return Some(id);
         }
         let name = self.names.take_free(key.targets.first()?.to_string());
         let name = Spanned { value: name, span };
@@ -171,6 +178,11 @@ impl Upstreams {
             let speaks = used.unwrap_or(TargetProtocol::Http);
             check_twice(&source.targets, report);
             source.policy.check_ports(&source.targets, report);
+            if source.targets.len() > 1 && source.policy.keeps_those_that_fail() {
+                let message =
+                    "an endpoint that is down keeps its share: `eject` is off, and there is no `health`";
+                report.warning(Some(span), message, "leave `eject` out, or add `health`");
+            }
             if used.is_some() {
                 source.policy.check(speaks == TargetProtocol::Tcp, report);
             }
@@ -198,6 +210,22 @@ impl TargetProtocol {
     }
 }
 
+/// The key of a named upstream that was written in place before `adapt` gave it its name. The URL of a server that is
+/// asked about requests stands in its rule then, too, and is this upstream.
+fn written_in_place(source: &UpstreamSource) -> Option<InPlace> {
+    let targets: Option<Vec<Target>> =
+        source.targets.iter().map(|target| Some(target.value.with(target.value.scheme?))).collect();
+    let targets = targets?;
+    let made = made_name(targets.first()?.to_string());
+    let number = source.name.value.strip_prefix(made.as_str())?;
+    (number.is_empty() || number.starts_with('#')).then(|| InPlace {
+        targets,
+        tls: source.tls.as_ref().map(|tls| tls.value.clone()).unwrap_or_default(),
+        settings: UpstreamSettings::default().with(&source.settings),
+        policy: upstream_policy::lower(source.policy.clone()),
+    })
+}
+
 fn check_schemes(targets: &[Spanned<TargetText>], speaks: TargetProtocol, report: &mut Report) {
     for target in targets {
         match (speaks, target.value.scheme) {
@@ -208,7 +236,7 @@ fn check_schemes(targets: &[Spanned<TargetText>], speaks: TargetProtocol, report
                     "write `http://`, or use a TCP listener",
                 );
             }
-            (TargetProtocol::Tcp, Some(Scheme::Http | Scheme::Https)) => {
+            (TargetProtocol::Tcp, Some(scheme)) if scheme.is_http() => {
                 report.error_hint(
                     target.span,
                     "bytes are passed on here, not requests",
@@ -235,12 +263,24 @@ fn check_twice(targets: &[Spanned<TargetText>], report: &mut Report) {
     }
 }
 
+/// Refuses an offer of HTTP/2 that no handshake can make.
+fn check_http2(settings: &UpstreamWritten, span: Span, targets: &[Spanned<TargetText>], report: &mut Report) {
+    let can_offer = targets.iter().any(|target| target.value.scheme == Some(Scheme::Https));
+    if settings.http2 == Some(true) && !can_offer && !targets.is_empty() {
+        report.error_hint(
+            span,
+            "`http2` means nothing here: no target is `https://`",
+            "write `h2c://` for HTTP/2 without TLS, `https://` to offer it, or leave it out",
+        );
+    }
+}
+
 fn check_tls(tls: Option<&Spanned<UpstreamTls>>, targets: &[Spanned<TargetText>], report: &mut Report) {
-    let spoken = targets.iter().any(|target| target.value.scheme == Some(Scheme::Https));
+    let spoken = targets.iter().any(|target| target.value.scheme.is_some_and(Scheme::is_encrypted));
     if let (Some(tls), false, false) = (tls, spoken, targets.is_empty()) {
         report.error_hint(
             tls.span,
-            "`tls` means nothing here: no target is `https://`",
+            "`tls` means nothing here: no target is `https://` or `h2://`",
             "write `https://`, or leave it out",
         );
     }

@@ -73,6 +73,7 @@ fn global_changes(old: &Plan, new: &Plan) -> Vec<String> {
         listeners: _,
         upstreams: _,
         rejected_services,
+        mode: _,
     } = new;
     // The gate says when another number of workers takes effect. The listeners have the time-out.
     let GlobalSettings {

@@ -28,6 +28,7 @@ mod upstream;
 mod conditions;
 
 mod bind;
+mod control;
 mod origin;
 
 pub use crate::config::keys::Secret;
@@ -41,6 +42,7 @@ pub use conditions::{
     Conditions, ExpressionError, NamedCondition, Networks, PathExpression, PathGlob, SegmentGlob, Share,
     ShareKey, ValuePattern, WHOLE_SHARE,
 };
+pub use control::{Change, Conflict, Mode, OverlayPlace};
 pub use files::{Coding, Files, NameGlob, Symlinks};
 pub use headers::{EDITS_MAX, Edits, FieldEdit, FieldPattern, Headers, Hsts, RequestId, RuleHeaders};
 pub use identity::{RuleIdentities, RuleIdentity};
@@ -63,8 +65,8 @@ pub use top_level::{
     Plan,
 };
 pub use upstream::{
-    Balance, Eject, HashKey, Health, HealthRequest, Queue, Scheme, Sticky, Target, TargetAddress, TargetHost,
-    Upstream, UpstreamId, UpstreamPolicy, UpstreamSettings, UpstreamTls,
+    Balance, Eject, HashKey, Health, HealthRequest, HttpVersions, Queue, Scheme, Sticky, Target,
+    TargetAddress, TargetHost, Upstream, UpstreamId, UpstreamPolicy, UpstreamSettings, UpstreamTls,
 };
 
 pub(crate) use headers::HeadersWritten;

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::acme::Orders;
 use super::bind::Bind;
+use super::control::{Mode, OverlayPlace};
 use super::listener::Listener;
 use super::origin::Origin;
 use super::upstream::Upstream;
@@ -56,6 +57,8 @@ pub struct Plan {
     /// Services that are not served as they ask to be, because something about them is wrong. If their host is
     /// known, it answers 503.
     pub rejected_services: usize,
+    /// The mode, if a file has modes.
+    pub mode: Option<Mode>,
 }
 
 impl Plan {
@@ -71,11 +74,12 @@ impl Plan {
             },
             access_log: None,
             access_log_origin: None,
-            internal_api: InternalApi { bind: InternalBind::Tcp(Bind::Any(0)), token: None },
+            internal_api: InternalApi { bind: InternalBind::Tcp(Bind::Any(0)), token: None, edits: None },
             orders: None,
             listeners: Vec::new(),
             upstreams: Vec::new(),
             rejected_services: 0,
+            mode: None,
         }
     }
 }
@@ -164,6 +168,8 @@ pub struct InternalApi {
     pub bind: InternalBind,
     /// The token. If set, `Authorization: Bearer` must carry it, except at the health endpoints.
     pub token: Option<Secret>,
+    /// The place of the changes that it makes. `None`: it makes none.
+    pub edits: Option<OverlayPlace>,
 }
 
 impl InternalApi {

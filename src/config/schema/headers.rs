@@ -36,8 +36,8 @@ pub(super) const HEADERS: &[ByHand] = &[
 ];
 
 pub(super) const BOTH_MESSAGES: &[ByHand] = &[
-    ("request", Map("changes of fields"), "", "Of the request that the target gets."),
-    ("response", Map("changes of fields"), "", "Of the response that the client gets."),
+    ("request", Map("a change of fields"), "", "Of the request that the target gets."),
+    ("response", Map("a change of fields"), "", "Of the response that the client gets."),
 ];
 
 pub(super) const CHANGES: &[ByHand] = &[

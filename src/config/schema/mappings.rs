@@ -341,7 +341,7 @@ const MAPPINGS: &[Mapping] = &[
     Mapping { what: "`mirror`", by_hand: &[MIRROR], settings: &[] },
     Mapping { what: "`speed`", by_hand: &[SPEED_KEYS], settings: &[] },
     Mapping { what: "`headers`", by_hand: &[BOTH_MESSAGES], settings: &[] },
-    Mapping { what: "changes of fields", by_hand: &[CHANGES], settings: &[] },
+    Mapping { what: "a change of fields", by_hand: &[CHANGES], settings: &[] },
     Mapping { what: "`hsts`", by_hand: &[HSTS], settings: &[] },
     Mapping { what: "a redirect", by_hand: &[REDIRECT], settings: &[] },
     Mapping { what: "a response", by_hand: &[RESPONSE], settings: &[] },

@@ -38,6 +38,15 @@ pub(crate) enum ProtocolSource {
     Tcp(Box<TcpSource>),
 }
 
+/// Policies that routes of the control API may name.
+#[allow(dead_code, reason = "the overlay alone reads them")]
+pub(crate) struct NamedPolicies {
+    pub(crate) name: &'static str,
+    pub(crate) policies: PoliciesWritten,
+    /// The paths that need no token.
+    pub(crate) excluded: Vec<Arc<str>>,
+}
+
 /// The keys of an HTTP listener.
 #[derive(Default)]
 pub(crate) struct HttpSource {
@@ -54,6 +63,9 @@ pub(crate) struct HttpSource {
     pub(crate) policies: PoliciesWritten,
     /// Names of sets of policies.
     pub(crate) policy: Vec<Spanned<Arc<str>>>,
+    /// Policies that rules of the control API may name.
+    #[allow(dead_code, reason = "the overlay alone reads it")]
+    pub(crate) middlewares: Vec<NamedPolicies>,
 }
 
 /// The keys of a TCP listener.
@@ -193,6 +205,7 @@ fn http_keys(fields: &mut MappingReader<'_, '_>, rules: Vec<RuleSource>) -> Http
         max_requests: policies.max_requests.take().flatten(),
         policies,
         policy: policies::names(fields),
+        middlewares: Vec::new(),
     };
     let HttpWritten { head_bytes_max: head, target_bytes_max: target, .. } = http.settings;
     if let Some(span) = fields.at("target_bytes_max")

@@ -30,7 +30,7 @@ mod headers;
 
 pub(crate) use acme::{AcmeSource, AuthoritySource};
 pub(crate) use files::FilesSource;
-pub(crate) use listener::{HttpSource, ListenerSource, ProtocolSource};
+pub(crate) use listener::{HttpSource, ListenerSource, NamedPolicies, ProtocolSource};
 pub(crate) use policies::PolicySetSource;
 pub(crate) use rule::{ActionSource, PassSource, ProxySource, RuleSource};
 pub(crate) use tls::{CertificateWritten, ClientAuthWritten, TlsSource};

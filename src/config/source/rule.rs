@@ -43,6 +43,9 @@ pub(crate) struct RuleSource {
     pub(crate) policy: Vec<Spanned<Arc<str>>>,
     /// `None` if it was wrong, which was reported.
     pub(crate) action: Option<ActionSource>,
+    /// Its rank in a dialect that tries rules of a higher rank first.
+    #[allow(dead_code, reason = "the overlay alone reads it")]
+    pub(crate) rank: Option<usize>,
 }
 
 impl RuleSource {
@@ -62,6 +65,7 @@ impl RuleSource {
             policies: PoliciesWritten::default(),
             policy: Vec::new(),
             action: None,
+            rank: None,
         }
     }
 }

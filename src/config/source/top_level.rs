@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::acme::{self, AcmeSource};
 use super::listener::{self, ListenerSource, ProtocolSource};
@@ -13,8 +14,8 @@ use super::upstream::{self, UpstreamSource};
 use crate::config::decode::{Decoder, MappingReader};
 use crate::config::diagnostics::{Report, Span, Spanned};
 use crate::config::plan::{
-    AccessLog, AccessLogFormat, AccessLogTo, Bind, GlobalSettings, GlobalWritten, InternalBind, Pages,
-    ReadPolicy, Secret, StorePlace,
+    AccessLog, AccessLogFormat, AccessLogTo, Bind, GlobalSettings, GlobalWritten, InternalBind, Mode,
+    OverlayPlace, Pages, ReadPolicy, Secret, StorePlace,
 };
 use crate::config::syntax::{Node, Value, mask_secret};
 use crate::config::values::{ValueError, access_log, target};
@@ -48,14 +49,37 @@ pub(crate) struct Source {
     pub(crate) files: Vec<PathBuf>,
     /// The mode in the place of that of a file with modes. A dialect that has some takes it.
     pub(crate) mode: Option<String>,
+    /// The start of the gate, as RFC 3339 writes it.
+    #[allow(dead_code, reason = "a dialect that tells clients of it reads it")]
+    pub(crate) started: Option<String>,
+    /// The mode of the file that has modes.
+    pub(crate) chosen_mode: Option<Mode>,
+    /// The connect timeout of upstreams that the control API adds.
+    #[allow(dead_code, reason = "the overlay alone reads it")]
+    pub(crate) connect_timeout: Option<Duration>,
     /// Services that are not served as they ask to be, because their dialect has rejected them.
     pub(crate) rejected_services: usize,
 }
 
 /// `internal_api:`
+#[derive(Default)]
 pub(crate) struct InternalSource {
     pub(crate) bind: Option<Spanned<InternalBind>>,
     pub(crate) token: Option<Secret>,
+    /// The place of the changes of the control API.
+    pub(crate) edits: Option<Spanned<OverlayPlace>>,
+}
+
+impl InternalSource {
+    /// `memory`, or the path of a file.
+    pub(crate) fn edits(decoder: &mut Decoder<'_>, node: Node) -> Option<Spanned<OverlayPlace>> {
+        let text = decoder.text(node.clone())?;
+        if text.text == "memory" {
+            return Some(Spanned { value: OverlayPlace::Memory, span: text.span });
+        }
+        let path = decoder.path(node)?;
+        Some(Spanned { value: OverlayPlace::File(path.value), span: path.span })
+    }
 }
 
 impl Source {
@@ -195,8 +219,9 @@ fn internal_api(decoder: &mut Decoder<'_>, node: Node) -> Option<Spanned<Interna
         }
         Some(Secret(Arc::from(text.text)))
     });
+    let edits = fields.field("edits", InternalSource::edits);
     fields.close();
-    Some(Spanned { value: InternalSource { bind, token }, span })
+    Some(Spanned { value: InternalSource { bind, token, edits }, span })
 }
 
 /// `unix:/path`, or the value of a listener's `bind`.

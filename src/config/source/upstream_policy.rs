@@ -73,6 +73,11 @@ impl UpstreamPolicySource {
         }
     }
 
+    /// Whether nothing takes an endpoint out that fails.
+    pub(crate) fn keeps_those_that_fail(&self) -> bool {
+        self.eject == Some(None) && self.health.is_none()
+    }
+
     /// Reports keys that mean nothing for the upstream's protocol: raw bytes, or else HTTP.
     pub(crate) fn check(&self, is_tcp: bool, report: &mut Report) {
         if let Some(starting) = self.starting.as_ref().filter(|_| is_tcp) {

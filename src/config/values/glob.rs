@@ -76,7 +76,10 @@ fn segment(text: &str, names: &mut Vec<Option<Arc<str>>>) -> Result<SegmentGlob,
         }
         (None, Some((start, name, end))) if is_capture_name(name) && !end.contains(['{', '}']) => {
             if names.iter().flatten().any(|before| **before == *name) {
-                return Err(ValueError::new("has two parts of one name"));
+                return Err(ValueError::hint(
+                    "has two parts of one name",
+                    "give each part a name of its own",
+                ));
             }
             names.push(Some(name.into()));
             Ok(SegmentGlob::Star(start.into(), end.into()))
@@ -106,7 +109,7 @@ pub(crate) fn share(text: &str) -> Result<u32, ValueError> {
     match whole.saturating_mul(100).saturating_add(part) {
         0 => Err(ValueError::hint("is no client at all", "leave the rule out")),
         parts @ 1..=WHOLE_SHARE => Ok(parts),
-        _ => Err(ValueError::new("is more than 100%")),
+        _ => Err(ValueError::hint("is more than 100%", "100% is all of them")),
     }
 }
 

@@ -12,12 +12,16 @@ use crate::http::{Name, Placeholder, Template, has_dot_segments, idn, is_token};
 /// read two messages.
 pub(crate) fn field_name(text: &str) -> Result<Arc<str>, ValueError> {
     if text.len() > 128 || !is_token(text.as_bytes()) {
-        return Err(ValueError::new("is not the name of a header field"));
+        return Err(ValueError::hint(
+            "is not the name of a header field",
+            "write up to 128 letters, digits and `-`, such as X-Name",
+        ));
     }
     let name = Name::classify(text.as_bytes());
     if name.is_hop_by_hop() || matches!(name, Name::ContentLength | Name::Date | Name::ProxyStatus) {
-        return Err(ValueError::new(
+        return Err(ValueError::hint(
             "cannot be set: it belongs to the connection or to the framing of the message",
+            "leave it out: the gate writes it",
         ));
     }
     Ok(text.into())
@@ -52,7 +56,11 @@ pub(crate) fn added_to_requests(text: &str) -> Result<Arc<str>, ValueError> {
 /// The name of a field of responses that a rule may add.
 pub(crate) fn added_to_responses(text: &str) -> Result<Arc<str>, ValueError> {
     match Name::classify(text.as_bytes()) {
-        Name::Via => Err(ValueError::new("cannot be changed: the gate writes it")),
+        Name::Via => Err(ValueError::hint("cannot be changed: the gate writes it", "leave it out")),
+        Name::Host => Err(ValueError::hint(
+            "means nothing in a response",
+            "`headers.request` changes it for the target",
+        )),
         _ => field_name(text),
     }
 }
@@ -118,8 +126,12 @@ pub(crate) fn rewrite_target(template: Template) -> Result<Location, ValueError>
     if !sample.starts_with('/') {
         return Err(ValueError::hint("does not start with `/`", "write a path, such as \"/new{rest}\""));
     }
+    if sample.starts_with("//") {
+        let hint = "{path}, {rest} and {uri} begin with a slash: leave yours out";
+        return Err(ValueError::hint("begins with two slashes", hint));
+    }
     if sample.contains('#') {
-        return Err(ValueError::new("has a `#`, which no request carries"));
+        return Err(ValueError::hint("has a `#`, which no request carries", "leave it out, or write `%23`"));
     }
     location(&sample)?;
     if has_dot_segments(sample.split('?').next().unwrap_or_default().as_bytes()) {

@@ -104,7 +104,7 @@ pub(crate) fn host_name(text: &str) -> Result<Arc<str>, ValueError> {
         return Err(STAR);
     }
     if text.is_empty() {
-        return Err(ValueError::new("has no host"));
+        return Err(ValueError::hint("has no host", "write for example \"example.com\""));
     }
     if text.len() > 253 || text.split('.').any(|label| label.len() > 63) {
         return Err(ValueError::new("has a host that is too long (63 bytes a label, 253 in all)"));

@@ -39,19 +39,30 @@ impl TargetText {
     }
 }
 
+const NO_HTTP2: ValueError = ValueError::hint(
+    "asks for HTTP/2, which this program does not speak",
+    "write `http://` or `https://`, or take a program with the feature `http2`",
+);
+
 pub(crate) const USERINFO: ValueError =
     ValueError::hint("carries a user name", "nothing would send it; leave everything up to the `@` out");
 
 /// The most bytes of the path of a Unix socket; the kernel's structure has one more, for a zero.
 const SOCKET_PATH_MAX: usize = 107;
 
-/// `http://host`, `https://host:port/base`, `host:port`, `tcp://host:port`, `unix:/path`, `unix:/path:/base`.
+/// `http://host`, `https://host:port/base`, `h2c://host:port`, `h2://host`, `host:port`, `tcp://host:port`, `unix:/path`, `unix:/path:/base`.
 pub(crate) fn target(text: &str) -> Result<TargetText, ValueError> {
     const FORMS: &str = "write \"http://host:port\", \"https://host\" or \"host:port\"";
     if let Some(rest) = text.strip_prefix("unix:") {
         return unix(rest);
     }
-    let schemes = [("http://", Scheme::Http), ("https://", Scheme::Https), ("tcp://", Scheme::Tcp)];
+    let schemes = [
+        ("http://", Scheme::Http),
+        ("https://", Scheme::Https),
+        ("h2c://", Scheme::H2c),
+        ("h2://", Scheme::H2),
+        ("tcp://", Scheme::Tcp),
+    ];
     let found = schemes.iter().find_map(|(prefix, scheme)| Some((*scheme, strip_scheme(text, prefix)?)));
     let (scheme, rest) = match found {
         Some((scheme, rest)) => (Some(scheme), rest),
@@ -60,6 +71,7 @@ pub(crate) fn target(text: &str) -> Result<TargetText, ValueError> {
         }
         None => (None, text),
     };
+    let scheme = scheme.map(spoken).transpose()?;
     if rest.contains('@') {
         return Err(USERINFO);
     }
@@ -68,22 +80,27 @@ pub(crate) fn target(text: &str) -> Result<TargetText, ValueError> {
     }
     let (authority, base) = rest.split_at(rest.find('/').unwrap_or(rest.len()));
     let (host, port) = host_and_port(authority)?;
-    let port = match (port, scheme) {
-        (Some(0), _) => return Err(ValueError::new("has port 0, to which nothing can connect")),
-        (Some(port), _) => port,
-        (None, Some(Scheme::Http)) => 80,
-        (None, Some(Scheme::Https)) => 443,
-        (None, _) => {
+    let port = match port.or_else(|| scheme.and_then(Scheme::port)) {
+        Some(0) => return Err(ValueError::new("has port 0, to which nothing can connect")),
+        Some(port) => port,
+        None => {
             let hint = "write \"http://host:port\", \"https://host\" or \"host:port\"; an upstream with a name is `upstream: NAME`";
             return Err(ValueError::hint("has no port", hint));
         }
     };
     let base_path = match (base, scheme) {
-        ("", _) | ("/", Some(Scheme::Http | Scheme::Https)) => "".into(),
-        (base, Some(Scheme::Http | Scheme::Https)) => pattern::path(base)?,
+        ("", _) => "".into(),
+        ("/", Some(scheme)) if scheme.is_http() => "".into(),
+        (base, Some(scheme)) if scheme.is_http() => pattern::path(base)?,
         _ => return Err(ValueError::hint("has a path but no `http://`", FORMS)),
     };
     Ok(TargetText { scheme, host, port, base_path, weight: 1, backup: false })
+}
+
+/// The scheme, if this program speaks it.
+pub(crate) fn spoken(scheme: Scheme) -> Result<Scheme, ValueError> {
+    let is_spoken = cfg!(feature = "http2") || !matches!(scheme, Scheme::H2c | Scheme::H2);
+    if is_spoken { Ok(scheme) } else { Err(NO_HTTP2) }
 }
 
 /// `/path` or `/path:/base`, with or without `//` in front.
@@ -336,6 +353,19 @@ mod tests {
             "http://1.2.3.400",
         ] {
             assert!(target(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn targets_of_http2_are_known_where_it_is_spoken() {
+        for (text, expected) in [
+            ("h2c://localhost:80/a/", "h2c://localhost/a"),
+            ("H2://Example.com:443", "h2://example.com"),
+            ("h2c://[::1]:50051", "h2c://[::1]:50051"),
+        ] {
+            let target = target(text).map(|target| target.with(Scheme::Tcp).to_string());
+            let expected = if cfg!(feature = "http2") { Ok(expected.to_owned()) } else { Err(NO_HTTP2) };
+            assert_eq!(target, expected, "{text}");
         }
     }
 

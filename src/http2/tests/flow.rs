@@ -235,7 +235,7 @@ fn a_client_opens_streams_as_far_as_the_server_lets_it() {
     peer.accept(&setting(3, 2));
     let open = |peer: &mut Peer| peer.connection.open(&block(GET), false, true, &mut peer.out);
     let three = open(&mut peer).unwrap();
-    assert_eq!((three.id(), peer.connection.has_room()), (3, false));
+    assert_eq!((three.id(), peer.connection.room()), (3, 0));
     assert_eq!(open(&mut peer), Err(OpenError::Full));
     peer.connection.close(three, &mut peer.out);
     let five = open(&mut peer).unwrap();

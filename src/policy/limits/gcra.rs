@@ -30,8 +30,8 @@ pub(in crate::policy) struct Rate {
 /// Why a request may come, or not.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::policy) enum Taken {
-    /// It may. So many more may come at once.
-    Left(u64),
+    /// It may. So many more may come at once, and the next one after this time, which is zero if there are any.
+    Left(u64, Duration),
     /// It may not, for so long.
     Wait(Duration),
 }
@@ -44,13 +44,18 @@ impl Rate {
         Self { interval, tolerance: interval.saturating_mul(u64::from(burst.max(1)) - 1) }
     }
 
-    /// The next arrival time, and the requests that are left then. The error is how long to wait.
+    /// The next arrival time, and how far it may still be ahead then. The error is how long to wait.
     fn next(self, arrival: u64, now: u64) -> Result<(u64, u64), u64> {
         let base = arrival.max(now);
         match self.tolerance.checked_sub(base - now) {
             None => Err(base - now - self.tolerance),
-            Some(left) => Ok((base.saturating_add(self.interval), left / self.interval)),
+            Some(left) => Ok((base.saturating_add(self.interval), left)),
         }
+    }
+
+    /// A request that may come, with the result of [`next`](Self::next).
+    fn taken(self, left: u64) -> Taken {
+        Taken::Left(left / self.interval, Duration::from_nanos(self.interval.saturating_sub(left)))
     }
 }
 
@@ -101,7 +106,7 @@ impl LimitTable {
                 Err(wait) => return Taken::Wait(Duration::from_nanos(wait)),
             };
             match arrival.compare_exchange_weak(before, next, Relaxed, Relaxed) {
-                Ok(_) => return Taken::Left(left),
+                Ok(_) => return rate.taken(left),
                 Err(other) => before = other,
             }
         }
@@ -139,11 +144,19 @@ mod tests {
         let table = LimitTable::new(64);
         for (at, (tenths, expected)) in times.iter().enumerate() {
             let taken = table.take_at(rate, 7, tenths * SECOND / 10);
-            let expected = match expected {
-                Ok(left) => Taken::Left(*left),
-                Err(tenths) => Taken::Wait(Duration::from_millis(tenths * 100)),
+            let found = match taken {
+                Taken::Left(left, _) => Ok(left),
+                Taken::Wait(wait) => Err(wait.as_millis() as u64 / 100),
             };
-            assert_eq!(taken, expected, "request {at} at {tenths}");
+            assert_eq!(found, *expected, "request {at} at {tenths}");
+            // The last request is told how long the next one waits, which is refused now and does not count.
+            if let Taken::Left(0, next) = taken {
+                assert_eq!(
+                    table.take_at(rate, 7, tenths * SECOND / 10),
+                    Taken::Wait(next),
+                    "behind request {at}"
+                );
+            }
         }
     }
 
@@ -173,9 +186,9 @@ mod tests {
     #[test]
     fn the_end_of_the_clock_is_no_overflow() {
         let (table, rate) = (LimitTable::new(64), Rate::new(1, Duration::MAX, u32::MAX));
-        assert!(matches!(table.take_at(rate, 7, u64::MAX), Taken::Left(_)));
-        assert!(matches!(table.take_at(rate, 7, u64::MAX - 1), Taken::Left(_) | Taken::Wait(_)));
-        assert_eq!(table.take_at(self::rate(1, 1, 1), 8, u64::MAX), Taken::Left(0));
+        assert!(matches!(table.take_at(rate, 7, u64::MAX), Taken::Left(..)));
+        assert!(matches!(table.take_at(rate, 7, u64::MAX - 1), Taken::Left(..) | Taken::Wait(_)));
+        assert!(matches!(table.take_at(self::rate(1, 1, 1), 8, u64::MAX), Taken::Left(0, _)));
     }
 
     #[test]
@@ -184,14 +197,14 @@ mod tests {
         assert_eq!(table.count, 1);
         let spent = |hash, requests: u32| (0..requests).for_each(|_| _ = table.take_at(rate, hash, 0));
         [(1, 4), (2, 3), (3, 4), (4, 4)].into_iter().for_each(|(hash, requests)| spent(hash, requests));
-        assert_eq!(table.take_at(rate, 5, 0), Taken::Left(3), "a new key");
+        assert_eq!(table.take_at(rate, 5, 0), Taken::Left(3, Duration::ZERO), "a new key");
         assert_eq!(
             table.take_at(rate, 1, 0),
             Taken::Wait(Duration::from_secs(1)),
             "a key in debt is remembered"
         );
         // A key whose time is over makes room first.
-        assert_eq!(table.take_at(rate, 6, 100 * SECOND), Taken::Left(3));
+        assert_eq!(table.take_at(rate, 6, 100 * SECOND), Taken::Left(3, Duration::ZERO));
     }
 
     #[test]
@@ -202,7 +215,7 @@ mod tests {
         table.take_at(rate, 7, 0);
         let passed: u64 = std::thread::scope(|scope| {
             let run =
-                || (0..2_000).filter(|_| matches!(table.take_at(rate, 7, 0), Taken::Left(_))).count() as u64;
+                || (0..2_000).filter(|_| matches!(table.take_at(rate, 7, 0), Taken::Left(..))).count() as u64;
             let threads = [scope.spawn(run), scope.spawn(run)];
             threads.into_iter().map(|thread| thread.join().unwrap()).sum()
         });

@@ -4,9 +4,11 @@
 mod concurrency;
 mod gcra;
 mod pace;
+mod shards;
 
 pub use concurrency::{ConcurrencyLimit, ConcurrencyPermit};
 pub use gcra::LimitTable;
 pub(super) use gcra::{Rate, Taken};
 pub(super) use pace::SpeedLimit;
 pub use pace::{ConnectionSpeed, Pace, Paces, SharedSpeeds};
+pub(super) use shards::{SHARDS, Shards};

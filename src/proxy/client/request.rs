@@ -1,6 +1,8 @@
 //! The few values of a request that are needed after its head was parsed.
 
-use crate::http::{Framing, Method, Name, RequestHead, Version, list_items, upgrade_protocols};
+use crate::http::{
+    Framing, Method, Name, RequestHead, Version, list_items, preferred_media, upgrade_protocols,
+};
 
 /// Bytes of a request that are read and discarded at most to use the connection again.
 pub(in crate::proxy) const DRAIN_BYTES: usize = 256 * 1024;
@@ -31,26 +33,37 @@ pub(in crate::proxy) enum Media {
     Text,
     Json,
     Html,
+    /// None: the client is one of gRPC, which reads a status in fields.
+    Grpc,
 }
 
 impl Media {
-    /// The first media type in `Accept` that smolgate has, or text. Weights are ignored: a client that cares for the
-    /// form of an error message names it first.
+    /// Each of them with its name. Text comes first, because every client can show it.
+    const NAMES: [(Self, &'static str); 3] =
+        [(Self::Text, "text/plain"), (Self::Json, "application/json"), (Self::Html, "text/html")];
+
+    /// The media type that the client prefers. Most clients that are no browsers send no `Accept`, or `*/*`.
     fn of(head: &RequestHead<'_>) -> Self {
-        Self::preferred(head.fields.get(Name::Accept).unwrap_or_default())
+        match head.fields.get(Name::Accept) {
+            Some(accept) => Self::preferred(accept),
+            None => Self::without_accept(head),
+        }
+    }
+
+    /// The media type of a client that names none. Those of gRPC are such clients.
+    #[cold]
+    fn without_accept(head: &RequestHead<'_>) -> Self {
+        let rest = || head.fields.get(Name::ContentType)?.strip_prefix(b"application/grpc");
+        match rest() {
+            // `application/grpc-web` is another protocol, for HTTP/1.1 too.
+            Some([] | [b'+' | b';', ..]) if head.version == Version::Http2 => Self::Grpc,
+            _ => Self::Text,
+        }
     }
 
     pub(super) fn preferred(accept: &[u8]) -> Self {
-        let known = list_items(accept).find_map(|item| {
-            let media = item.split(|byte| *byte == b';').next().unwrap_or_default().trim_ascii();
-            match media {
-                b"text/plain" => Some(Self::Text),
-                b"application/json" => Some(Self::Json),
-                b"text/html" => Some(Self::Html),
-                _ => None,
-            }
-        });
-        known.unwrap_or_default()
+        let index = preferred_media(accept, Self::NAMES.map(|(_, name)| name));
+        index.map_or(Self::Text, |index| Self::NAMES[index].0)
     }
 }
 

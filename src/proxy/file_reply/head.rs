@@ -24,18 +24,33 @@ pub(super) fn file(
             Part::Unsatisfiable => (416, 0..0),
         },
     };
+    (with_status(exchange, request, file, status, &bytes), bytes)
+}
+
+/// The head of the 200 for a file.
+pub(super) fn full(exchange: &Exchange<'_>, request: &FileRequest, file: &FoundFile) -> Reply<'static> {
+    with_status(exchange, request, file, 200, &(0..file.length))
+}
+
+fn with_status(
+    exchange: &Exchange<'_>,
+    request: &FileRequest,
+    file: &FoundFile,
+    status: u16,
+    bytes: &Range<u64>,
+) -> Reply<'static> {
     let mut reply = Reply::new(exchange, status, exchange.keep_alive());
     match status {
         412 => reply.extend(b"Content-Length: 0\r\n"),
         416 => reply.write(format_args!("Content-Range: bytes */{}\r\nContent-Length: 0\r\n", file.length)),
         304 => write_validity(&mut reply, request, file),
         _ => {
-            write_content(&mut reply, file, &bytes, status == 206);
+            write_content(&mut reply, file, bytes, status == 206);
             write_validity(&mut reply, request, file);
         }
     }
     reply.end_head(exchange);
-    (reply, bytes)
+    reply
 }
 
 fn wanted_part(request: &FileRequest, file: &FoundFile) -> Part {
@@ -76,8 +91,11 @@ fn write_validity(reply: &mut Reply<'_>, request: &FileRequest, file: &FoundFile
     } else if file.is_immutable {
         reply.extend(b"Cache-Control: public, max-age=31536000, immutable\r\n");
     }
-    if !request.wanted.files.precompressed.is_empty() {
-        reply.extend(b"Vary: Accept-Encoding\r\n");
+    match (request.wanted.files.precompressed.is_empty(), file.is_fallback) {
+        (true, false) => {}
+        (true, true) => reply.extend(b"Vary: Accept\r\n"),
+        (false, false) => reply.extend(b"Vary: Accept-Encoding\r\n"),
+        (false, true) => reply.extend(b"Vary: Accept, Accept-Encoding\r\n"),
     }
 }
 

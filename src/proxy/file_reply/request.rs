@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use crate::config::plan::{Files, Rule};
 use crate::file_server::{Accepted, FilePath, Preconditions, Wanted, date};
-use crate::http::{Method, Name, RequestHead, behind_prefix, list_items};
+use crate::http::{Method, Name, RequestHead, behind_prefix, named_weight};
 use crate::proxy::record::Failure;
 use crate::reason::Reason;
 
@@ -47,13 +47,10 @@ pub(in crate::proxy) fn act(
     }))
 }
 
-/// Whether `Accept` names HTML, as browsers do for a page, and for nothing else.
+/// Whether `Accept` names HTML, as browsers do for a page, and for nothing else. A range such as `*/*` does not.
 fn accepts_html(head: &RequestHead<'_>) -> bool {
     let accept = head.fields.get(Name::Accept).unwrap_or_default();
-    list_items(accept).any(|item| {
-        let media = item.split(|byte| *byte == b';').next().unwrap_or_default();
-        media.trim_ascii().eq_ignore_ascii_case(b"text/html")
-    })
+    named_weight(accept, &["text/html"]).is_some_and(|weight| weight > 0)
 }
 
 fn conditions(head: &RequestHead<'_>) -> Preconditions {

@@ -8,7 +8,8 @@ use super::transfer::{DISK_TIMEOUT, append, send_long};
 use crate::file_server::{Found, FoundFile, Missing, Opening, find, listing, off_worker};
 use crate::http::Method;
 use crate::proxy::client::{Exchange, KeepAlive, Media};
-use crate::proxy::local_reply;
+use crate::proxy::edits::encode_response;
+use crate::proxy::local_reply::{self, Reply};
 use crate::proxy::record::{Detail, Failure};
 use crate::reason::Reason;
 use crate::worker::LARGE_BUFFER_BYTES;
@@ -78,6 +79,9 @@ async fn send_file(
     file: &FoundFile,
 ) -> Result<KeepAlive, Failure> {
     let (mut reply, bytes) = head::file(exchange, request, file);
+    if reply.status == 304 {
+        encode_not_modified(exchange, request, file, &mut reply);
+    }
     let bytes = if exchange.request.method == Method::Head { 0..0 } else { bytes };
     let room = (LARGE_BUFFER_BYTES - reply.head.unread().len().min(LARGE_BUFFER_BYTES)) as u64;
     if bytes.end - bytes.start > room || exchange.record.policies.download().is_some() {
@@ -85,4 +89,18 @@ async fn send_file(
     }
     append(&file.content, bytes, &mut reply.head, exchange.timer).await?;
     local_reply::send(exchange, reply).await
+}
+
+/// Gives a 304 the tag of the 200 in whose place it stands.
+fn encode_not_modified(
+    exchange: &mut Exchange<'_>,
+    request: &FileRequest,
+    file: &FoundFile,
+    reply: &mut Reply<'_>,
+) {
+    if exchange.record.policies.watched().is_some() {
+        let full = head::full(exchange, request, file);
+        encode_response(&exchange.record, &exchange.request, &mut reply.head, Some(full.head.unread()));
+        exchange.record.policies.release_response();
+    }
 }

@@ -19,9 +19,9 @@ use crate::proxy::transfer::{self, EncodedBody, write_all};
 use crate::reason::Reason;
 use crate::worker::{Buffer, BufferSize, LARGE_BUFFER_BYTES, TcpStream, Timer};
 
-/// Bytes that one call moves from the file to the socket. As many count as the share of a socket in one turn, so more
-/// would let other connections wait.
-const SENT_AT_ONCE: u64 = 512 * 1024;
+/// Bytes that one call moves from the file to the socket, which takes some 100 microseconds. They count as more than the
+/// share of a socket in one turn, so the next call waits for other connections.
+const SENT_AT_ONCE: u64 = 1024 * 1024;
 
 /// How long a disk may take. A file system of the network may hang for ever.
 pub(super) const DISK_TIMEOUT: Duration = Duration::from_secs(30);
@@ -76,7 +76,7 @@ pub(super) async fn send_long(
     bytes: Range<u64>,
     timeout: Duration,
 ) -> Result<KeepAlive, Failure> {
-    let encoder = encode_response(&exchange.record, &exchange.request, &mut reply.head);
+    let encoder = encode_response(&exchange.record, &exchange.request, &mut reply.head, None);
     exchange.record.status.set(Some(reply.status));
     let Reply { head, keep, .. } = reply;
     let mut sending = Sending { exchange: &*exchange, content, bytes, timeout };
@@ -128,7 +128,8 @@ impl Sending<'_, '_> {
         let Exchange { client, snapshot, record, .. } = self.exchange;
         let (begun, worker) = (Cell::new(true), snapshot.worker());
         let way = (worker, &client.stream, &client.timer);
-        let mut encoded = EncodedBody::new(way, self.timeout, &record.sent, encoder, head);
+        let encoded = EncodedBody::new(way, self.timeout, &record.sent, encoder, head);
+        let mut encoded = encoded.at_pace(record.policies.download());
         let mut buffer = worker.buffer_of(BufferSize::Large);
         while !self.bytes.is_empty() {
             let end = self.bytes.end.min(self.bytes.start + LARGE_BUFFER_BYTES as u64);
@@ -148,13 +149,14 @@ impl Sending<'_, '_> {
         mut head: Buffer,
     ) -> Result<Option<Buffer>, Failure> {
         let timer = &self.exchange.client.timer;
-        while !head.is_empty() {
-            // The kernel holds the head back until bytes of the file follow.
-            let write = poll_fn(|cx| stream.poll_write_last(cx, &[IoSlice::new(head.unread())]));
-            let written = timer.within(self.timeout, write).await.map_err(Failure::of_client)?;
-            self.count(written);
-            head.consume(written);
-        }
+        // Without `MSG_MORE`: with the head in one packet, pages of the file are shifted in all packets behind it. That costs
+        // the kernel 40 % more for a file of 1 MiB, measured with wrk over loopback.
+        let slices = &mut [IoSlice::new(head.unread())];
+        write_all(&self.exchange.client.stream, slices, timer, self.timeout)
+            .await
+            .map_err(Failure::of_client)?;
+        self.count(head.unread().len());
+        head.consume(head.unread().len());
         while !self.bytes.is_empty() {
             let most = self.part((self.bytes.end - self.bytes.start).min(SENT_AT_ONCE)).await as usize;
             if !self.content.is_cached(self.bytes.start, most) {

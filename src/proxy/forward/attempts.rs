@@ -16,6 +16,9 @@ use crate::reason::Reason;
 use crate::upstream::{Choice, ConnectError, Hold, Next, TargetConnection, Upstream, Waits};
 use crate::worker::{Buffer, Moment};
 
+/// How often a request is sent again at most because its target did not process it.
+const UNPROCESSED_MAX: u8 = 3;
+
 /// The search for an endpoint that answers.
 pub(in crate::proxy) struct Attempts<'a> {
     rule: &'a Rule,
@@ -28,6 +31,8 @@ pub(in crate::proxy) struct Attempts<'a> {
     fresh: bool,
     /// The request was sent again already, after a new connection was closed.
     repeated: bool,
+    /// How often it was sent again because it was not processed.
+    unprocessed: u8,
     /// The head for the first endpoint.
     head: Option<Buffer>,
     /// The body, if the rule collects it.
@@ -50,7 +55,17 @@ impl<'a> Attempts<'a> {
         let choice = upstream.choose(exchange.snapshot.worker().now(), hash, cookie);
         let written = |choice: &Choice| request_head(exchange, rule, proxy, choice.origin(), head);
         let head = choice.as_ref().map(written);
-        Self { rule, proxy, upstream, choice, fresh: false, repeated: false, head, collected: None }
+        Self {
+            rule,
+            proxy,
+            upstream,
+            choice,
+            fresh: false,
+            repeated: false,
+            unprocessed: 0,
+            head,
+            collected: None,
+        }
     }
 
     /// Collects a chunked body, if the rule says so. The head is written later, with its length.
@@ -225,6 +240,12 @@ impl<'a> Attempts<'a> {
         self.repeated = true;
         self.upstream.choose_next(choice, exchange.snapshot.worker().now(), true);
         true
+    }
+
+    /// Returns whether a request that the target did not process may be sent again. A target may refuse each of its streams.
+    pub(super) fn send_again(&mut self) -> bool {
+        self.unprocessed += 1;
+        self.unprocessed <= UNPROCESSED_MAX
     }
 
     /// The sticky cookie that the client has to be given.

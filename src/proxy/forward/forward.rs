@@ -8,7 +8,7 @@ use super::attempts::Attempts;
 use super::response::ResponseReader;
 use super::response_head::Response;
 use crate::http::Framing;
-use crate::proxy::client::{Exchange, KeepAlive, Request};
+use crate::proxy::client::{Exchange, KeepAlive, Media, Request};
 use crate::proxy::record::{ExchangeRecord, Failure};
 use crate::proxy::transfer::{Body, ConcurrentUpload, Incoming, Transfer};
 use crate::proxy::tunnel::{self, Done};
@@ -52,9 +52,15 @@ pub(in crate::proxy) async fn run(
     exchange: &mut Exchange<'_>,
     attempts: &mut Attempts<'_>,
 ) -> Result<Done, Failure> {
-    if let (Framing::Chunked, Some(most)) = (exchange.request.framing, attempts.proxy.buffer_request) {
-        // Boxed, because few rules have it, and the future of all would have room for it.
-        Box::pin(attempts.collect_body(exchange, most)).await?;
+    if exchange.request.framing == Framing::Chunked {
+        if exchange.request.prefers == Media::Grpc {
+            // A stream may wait for an event for as long as a tunnel.
+            exchange.client.stream.set_patience(attempts.proxy.limits.tunnel_timeout);
+        }
+        if let Some(most) = attempts.proxy.buffer_request {
+            // Boxed, because few rules have it, and the future of all would have room for it.
+            Box::pin(attempts.collect_body(exchange, most)).await?;
+        }
     }
     loop {
         let mut target = match attempts.take_idle(exchange) {
@@ -90,7 +96,13 @@ pub(in crate::proxy) async fn run(
             }
         };
         attempts.failed(exchange, &target, &failure);
-        if !may_repeat(exchange, &failure) || !attempts.repeat(exchange, target.reused) {
+        // The stream ends before another one begins, so that its place is free.
+        let reused = target.reused;
+        drop(target);
+        if failure.is_unprocessed() && may_send_again(exchange) && attempts.send_again() {
+            continue;
+        }
+        if !may_repeat(exchange, &failure) || !attempts.repeat(exchange, reused) {
             return Err(failure);
         }
     }
@@ -102,6 +114,11 @@ fn may_repeat(exchange: &Exchange<'_>, failure: &Failure) -> bool {
     failure.is_closed_without_response()
         && !exchange.record.response_started.get()
         && exchange.request.is_repeatable()
+}
+
+/// Whether a request that was not processed can be sent again: all of it is here (RFC 9113, section 8.7).
+fn may_send_again(exchange: &Exchange<'_>) -> bool {
+    !exchange.record.response_started.get() && exchange.request.framing == Framing::None
 }
 
 /// Ends the exchange on both connections: keeps them, closes them, or makes them a tunnel. Inlined, because its arguments

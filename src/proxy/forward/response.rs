@@ -4,7 +4,8 @@ use std::cell::Cell;
 use std::future::{Future, poll_fn};
 use std::io::{self, IoSlice};
 use std::pin::pin;
-use std::task::Poll;
+use std::task::{Poll, ready};
+use std::time::Duration;
 
 use super::response_head::{Response, keep_alive_time, write_cookie, write_head};
 use crate::config::plan::Proxy;
@@ -83,7 +84,7 @@ impl ResponseReader<'_> {
         let (worker, timer) = (self.record.snapshot.worker(), self.timer);
         // The timeout begins when the request was sent: an upload may take long.
         let timeout = self.proxy.limits.response_timeout;
-        let (record, request, began) = (self.record, self.request, worker.moment());
+        let (record, request, client, began) = (self.record, self.request, self.client, worker.moment());
         // One byte more than the limit, so that the parser sees that the head is too long.
         let mut fill = pin!(self.input.fill(self.target, HEAD_LIMITS.bytes + 1));
         let mut counted = None;
@@ -95,7 +96,15 @@ impl ResponseReader<'_> {
             if counted.replace(since) != Some(since) {
                 timer.arm(timeout.saturating_sub(worker.moment() - since));
             }
-            timer.poll_expired(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+            ready!(timer.poll_expired(cx));
+            let late = || Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            match client.patience().map(|patience| patience.saturating_sub(worker.moment() - since)) {
+                None | Some(Duration::ZERO) => late(),
+                Some(more) => {
+                    timer.arm(more);
+                    timer.poll_expired(cx).map(|()| Err(io::ErrorKind::TimedOut.into()))
+                }
+            }
         })
         .await;
         if counted.is_some() {
@@ -159,7 +168,7 @@ impl ResponseReader<'_> {
         if response.status >= 200 {
             response.head.extend(record.policies.response_lines());
         }
-        let page = record.policies.watches_response().and_then(|_| self.intercept(response));
+        let page = record.policies.watched().and_then(|_| self.intercept(response));
         if let Some(headers) = record.rule_headers().filter(|_| !response.is_interim()) {
             let (is_encrypted, lines) = (self.client.is_encrypted(), record.headers.lines());
             let worker = record.snapshot.worker();
@@ -167,8 +176,7 @@ impl ResponseReader<'_> {
         }
         if let Some(page) = page {
             response.new_body = Some(Box::new(NewBody::Page(page)));
-        } else if let Some((encoder, _)) = encode_response(record, request, &mut response.head) {
-            (response.chunked, response.until_close) = (true, false);
+        } else if let Some((encoder, _)) = encode_response(record, request, &mut response.head, None) {
             response.new_body = Some(Box::new(NewBody::Encoded(encoder)));
         }
     }

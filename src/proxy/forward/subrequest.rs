@@ -161,7 +161,15 @@ fn request_head(
     for part in ["GET ", path[0], path[1], " HTTP/1.1\r\nHost: ", authority, "\r\n"] {
         out.extend(part.as_bytes());
     }
-    head.fields.for_each_run(0, is_for_the_server, |lines| out.extend(lines));
+    // The server tells of the user, so it gets no word of the client about that, except the client's credentials.
+    let is_told = |field: &Field<'_>| {
+        server.copies(field.name()) && !matches!(field.known(), Name::Authorization | Name::Cookie)
+    };
+    head.fields.for_each_run(
+        0,
+        |field| is_for_the_server(field) && !is_told(field),
+        |lines| out.extend(lines),
+    );
     write_forwarded(&head, &forwarded, &mut out);
     let (proto, host) = place(&head, &forwarded);
     for (name, value) in [

@@ -104,6 +104,7 @@ fn settings(snapshot: &ListenerSnapshot) -> Option<(Limits, Timeouts, Rc<WorkerS
         header: http.settings.header_timeout,
         idle: http.settings.idle_timeout,
         ends_with_peer: http.client_gone == ClientGone::Fin,
+        answer: None,
     };
     Some((limits, timeouts, snapshot.state.streams.clone()))
 }

@@ -32,17 +32,16 @@ fn reply(exchange: &Exchange<'_>, failure: &Failure) -> Reply<'static> {
     // A client that sent `Expect: 100-continue` may never send its body after a final status.
     let ends_soon = !request.expects && exchange.body.is_short(DRAIN_BYTES) && failure.keeps_body_framing();
     let keep = KeepAlive::after(request, ends_soon, &exchange.client.handle);
+    if request.prefers == Media::Grpc {
+        return grpc_reply(exchange, failure, keep);
+    }
     let body = body(exchange, failure);
     let mut reply = Reply::new(exchange, status, keep);
     let content_type = request.prefers.content_type();
     reply.write(format_args!("Content-Type: {content_type}\r\nContent-Length: {}\r\n", body.len()));
-    let told = failure.reason.told();
-    let (error, code) = (told.proxy_error(), told.code());
-    if error.is_empty() {
-        reply.write(format_args!("Proxy-Status: smolgate; details=\"{code}\"\r\n"));
-    } else {
-        reply.write(format_args!("Proxy-Status: smolgate; error={error}; details=\"{code}\"\r\n"));
-    }
+    // RFC 9110, section 12.5.5: the form of the body depends on it.
+    reply.extend(b"Vary: Accept\r\n");
+    write_proxy_status(&mut reply, failure);
     // A policy that says more has written the field.
     if failure.reason.status() == 503 {
         reply.write(format_args!("Retry-After: {}\r\n", RETRY_AFTER.as_secs()));
@@ -59,6 +58,51 @@ fn reply(exchange: &Exchange<'_>, failure: &Failure) -> Reply<'static> {
         reply.extend(&body);
     }
     reply
+}
+
+fn write_proxy_status(reply: &mut Reply<'_>, failure: &Failure) {
+    let told = failure.reason.told();
+    let (error, code) = (told.proxy_error(), told.code());
+    if error.is_empty() {
+        reply.write(format_args!("Proxy-Status: smolgate; details=\"{code}\"\r\n"));
+    } else {
+        reply.write(format_args!("Proxy-Status: smolgate; error={error}; details=\"{code}\"\r\n"));
+    }
+}
+
+/// Writes the response for a client of gRPC: a head alone, with a status of gRPC in it (Trailers-Only).
+#[cold]
+fn grpc_reply(exchange: &Exchange<'_>, failure: &Failure, keep: KeepAlive) -> Reply<'static> {
+    let mut reply = Reply::new(exchange, 200, keep);
+    let (status, told) = (grpc_status(failure.status()), failure.reason.told());
+    reply.write(format_args!("Content-Type: application/grpc\r\nGrpc-Status: {status}\r\n"));
+    // None of these texts has a byte that the field would have to escape.
+    reply.write(format_args!("Grpc-Message: {} ({})\r\n", told.explain(), told.code()));
+    write_proxy_status(&mut reply, failure);
+    reply.end_head(exchange);
+    reply
+}
+
+/// The status of gRPC for one of HTTP.
+fn grpc_status(status: u16) -> u8 {
+    match status {
+        // INTERNAL
+        400 => 13,
+        // UNAUTHENTICATED
+        401 => 16,
+        // PERMISSION_DENIED
+        403 => 7,
+        // UNIMPLEMENTED
+        404 | 405 => 12,
+        // DEADLINE_EXCEEDED
+        408 | 504 => 4,
+        // RESOURCE_EXHAUSTED
+        413 | 429 | 431 => 8,
+        // UNAVAILABLE
+        502 | 503 => 14,
+        // UNKNOWN
+        _ => 2,
+    }
 }
 
 /// The body: a page of the rule or of the listener for browsers, else the text of the gate.
@@ -94,6 +138,7 @@ impl Media {
             Self::Text => "text/plain; charset=utf-8",
             Self::Json => "application/json",
             Self::Html => "text/html; charset=utf-8",
+            Self::Grpc => "application/grpc",
         }
     }
 
@@ -114,6 +159,7 @@ impl Media {
                  <h1>Starting</h1><p>{explain} This page reloads itself.</p><p><code>{code}</code></p>\n",
                 RETRY_AFTER.as_secs()
             ),
+            Self::Grpc => String::new(),
             // Details of parsers contain no character that has a meaning in HTML.
             Self::Html => format!(
                 "<!doctype html><meta charset=\"utf-8\"><title>{status} {phrase}</title>\
@@ -126,6 +172,14 @@ impl Media {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn no_text_of_a_reason_has_a_byte_that_grpc_escapes() {
+        for reason in Reason::ALL {
+            let text = reason.told().explain();
+            assert!(text.bytes().all(|byte| matches!(byte, b' '..=b'~') && byte != b'%'), "{text}");
+        }
+    }
 
     #[test]
     fn json_bodies_are_json() {

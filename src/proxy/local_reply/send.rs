@@ -18,7 +18,8 @@ pub(in crate::proxy) async fn send(
     mut reply: Reply<'_>,
 ) -> Result<KeepAlive, Failure> {
     if exchange.record.policies.is_active()
-        && let Some((encoder, body)) = encode_response(&exchange.record, &exchange.request, &mut reply.head)
+        && let Some((encoder, body)) =
+            encode_response(&exchange.record, &exchange.request, &mut reply.head, None)
     {
         // Boxed, because few responses are encoded, and the future of all would have room for it.
         return Box::pin(send_encoded(exchange, reply, encoder, body)).await;

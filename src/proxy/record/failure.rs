@@ -9,6 +9,7 @@ use crate::http::Refusal;
 use crate::http1::BodyError;
 use crate::policy::PolicyState;
 use crate::reason::Reason;
+use crate::tls::StreamEnd;
 use crate::upstream::ConnectError;
 
 /// Why an exchange failed.
@@ -109,7 +110,11 @@ impl Failure {
         let reason = match error.kind() {
             io::ErrorKind::TimedOut => Reason::UpstreamTimeout,
             io::ErrorKind::UnexpectedEof => Reason::UpstreamClosed,
-            _ => Reason::UpstreamReset,
+            _ => match StreamEnd::of(&error) {
+                Some(StreamEnd::Malformed(_)) => Reason::ResponseMalformed,
+                Some(StreamEnd::TooLarge) => Reason::ResponseTooLarge,
+                _ => Reason::UpstreamReset,
+            },
         };
         Self::io(reason, error)
     }
@@ -142,7 +147,20 @@ impl Failure {
 
     /// Whether the target closed its connection instead of answering.
     pub(in crate::proxy) fn is_closed_without_response(&self) -> bool {
-        matches!(self.reason, Reason::UpstreamClosed | Reason::UpstreamReset)
+        matches!(self.reason, Reason::UpstreamClosed | Reason::UpstreamReset) && self.stream_end().is_none()
+    }
+
+    /// Whether the target says that it did not process the request.
+    pub(in crate::proxy) fn is_unprocessed(&self) -> bool {
+        self.stream_end() == Some(StreamEnd::Unprocessed)
+    }
+
+    /// The end of the stream, if its connection lives.
+    fn stream_end(&self) -> Option<StreamEnd> {
+        match &self.detail {
+            Detail::Io(error) => StreamEnd::of(error),
+            _ => None,
+        }
     }
 
     /// No connection could be opened. If `all` of several targets were tried, the upstream is down and a retry makes

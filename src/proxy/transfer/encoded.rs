@@ -4,10 +4,12 @@ use std::cell::Cell;
 use std::io::IoSlice;
 use std::time::Duration;
 
+use super::pace::room;
 use super::write::write_message;
 use crate::encoding::{Encoder, Progress, Step};
 use crate::http1::{CHUNK_END, ChunkPrefix, LAST_CHUNK};
 use crate::mux::Transport;
+use crate::policy::Pace;
 use crate::proxy::record::{Meter, TransferError};
 use crate::worker::{Buffer, BufferSize, Timer, Worker};
 
@@ -35,6 +37,8 @@ pub(in crate::proxy) struct EncodedBody<'a> {
     out: Buffer,
     /// Bytes of the body since the last flush.
     held: usize,
+    /// The pace of the encoded bytes, if they have one.
+    pace: Option<&'a Pace>,
 }
 
 /// The end of an encoded body.
@@ -54,7 +58,12 @@ impl<'a> EncodedBody<'a> {
         head: Buffer,
     ) -> Self {
         let out = worker.buffer_of(BufferSize::Medium);
-        Self { worker, to, timer, timeout, meter, encoder, head: Some(head), out, held: 0 }
+        Self { worker, to, timer, timeout, meter, encoder, head: Some(head), out, held: 0, pace: None }
+    }
+
+    /// Gives the encoded bytes a pace.
+    pub(in crate::proxy) fn at_pace(self, pace: Option<&'a Pace>) -> Self {
+        Self { pace, ..self }
     }
 
     /// Encodes bytes, and writes as many as fill the buffer.
@@ -119,12 +128,35 @@ impl<'a> EncodedBody<'a> {
         }
     }
 
-    /// Writes the head, if it is left, and the encoded bytes as one chunk.
+    /// Writes the head, if it is left, and the encoded bytes, in parts that may move now.
     async fn write(&mut self, end: Option<End<'_>>, begun: &Cell<bool>) -> Result<(), TransferError> {
-        let data = self.out.unread();
-        let prefix = (!data.is_empty()).then(|| ChunkPrefix::new(data.len()));
-        let chunk = prefix.as_ref().map_or([&[][..]; 3], |prefix| [prefix.as_bytes(), data, CHUNK_END]);
-        let last = end.as_ref().map_or([&[][..]; 3], |end| [LAST_CHUNK, end.trailers, CHUNK_END]);
+        loop {
+            let left = self.out.unread().len();
+            let part = match self.pace {
+                Some(pace) if left > 0 => room(pace, self.worker, self.timer, left).await,
+                _ => left,
+            };
+            self.write_part(part, end.as_ref().filter(|_| part == left), begun).await?;
+            if part == left {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Writes the head, if it is left, and so many encoded bytes, in one chunk if the connection has chunks.
+    async fn write_part(
+        &mut self,
+        part: usize,
+        end: Option<&End<'_>>,
+        begun: &Cell<bool>,
+    ) -> Result<(), TransferError> {
+        let data = &self.out.unread()[..part];
+        // The frames of a stream are its framing, and its end and trailers follow when the message has ended.
+        let has_chunks = !self.to.is_stream();
+        let prefix = (has_chunks && part > 0).then(|| ChunkPrefix::new(part));
+        let chunk = prefix.as_ref().map_or([&[], data, &[]], |prefix| [prefix.as_bytes(), data, CHUNK_END]);
+        let last = end.filter(|_| has_chunks);
+        let last = last.map_or([&[][..]; 3], |end| [LAST_CHUNK, end.trailers, CHUNK_END]);
         let head = self.head.as_ref().map_or(&[][..], Buffer::unread);
         let slices = [head, chunk[0], chunk[1], chunk[2], last[0], last[1], last[2]];
         let bytes = slices.iter().map(|slice| slice.len()).sum();
@@ -138,7 +170,7 @@ impl<'a> EncodedBody<'a> {
         written.map_err(TransferError::Write)?;
         self.meter.add(bytes, self.worker.moment());
         self.head = None;
-        self.out.consume(self.out.unread().len());
+        self.out.consume(part);
         Ok(())
     }
 }

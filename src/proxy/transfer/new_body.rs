@@ -71,8 +71,9 @@ impl Transfer<'_> {
 
     /// Sends the body through an encoder. The client gets everything that has come before more is awaited.
     async fn run_encoded(&mut self, head: Buffer, encoder: Encoder) -> Result<(), TransferError> {
-        let Self { worker, from, to, timer, timeout, meter, begun, .. } = self;
-        let mut encoded = EncodedBody::new((worker, to, timer), *timeout, meter, encoder, head);
+        let Self { worker, from, to, timer, timeout, meter, begun, pace, .. } = self;
+        let encoded = EncodedBody::new((worker, to, timer), *timeout, meter, encoder, head);
+        let mut encoded = encoded.at_pace(*pace);
         loop {
             let piece = from.decode().map_err(TransferError::Body)?;
             encoded.add(from.data(&piece), begun).await?;

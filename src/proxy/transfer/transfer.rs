@@ -123,7 +123,14 @@ impl Transfer<'_> {
     }
 
     async fn read(&mut self) -> Result<(), TransferError> {
-        let read = self.timer.within(self.timeout, self.from.read()).await;
+        let mut read = self.timer.within(self.timeout, self.from.read()).await;
+        if is_late(&read) {
+            // Both sides of the exchange are asked, because only a client sets it.
+            let patience = self.from.stream.patience().or_else(|| self.to.patience());
+            if let Some(more) = patience.and_then(|patience| patience.checked_sub(self.timeout)) {
+                read = self.timer.within(more, self.from.read()).await;
+            }
+        }
         read.map_err(TransferError::Read)?.map_err(TransferError::Body)
     }
 
@@ -222,6 +229,10 @@ impl Transfer<'_> {
         }
         Ok(())
     }
+}
+
+fn is_late<T>(read: &io::Result<T>) -> bool {
+    read.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::TimedOut)
 }
 
 #[cfg(test)]

@@ -2,25 +2,16 @@
 
 use std::collections::HashMap;
 use std::io::{Error, ErrorKind, Result};
-use std::path::Path;
 use std::sync::atomic::AtomicBool;
 use std::sync::atomic::Ordering::Relaxed;
-use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
-use aws_lc_rs::rand;
 use serde::{Deserialize, Serialize};
-use smol::{Task, Timer};
 
-use super::lease::Lease;
-use super::probe::probe;
-use super::s3::S3;
-use super::seal::Seal;
-use super::sealed::Sealed;
-use super::values::{Changed, Expect, Values, Version};
-use crate::config::plan::Bucket;
-use crate::files;
+use super::right::Right;
+use super::values::{Changed, Expect, Version};
 use crate::store::certificate::StoredCertificate;
 
 /// The time for which a write is tried again while the server does not answer. An order waits for it.
@@ -30,16 +21,13 @@ const AGAIN: Duration = Duration::from_millis(500);
 
 /// The part of a bucket that belongs to one CA.
 pub(in crate::store) struct Shared {
-    sealed: Sealed,
-    lease: Lease,
+    right: Arc<Right>,
     /// The beginning of all keys, with a slash at its end.
     folder: String,
-    is_probed: OnceLock<()>,
     /// The state of each record as this gate knows it, by key. Locked while it is read or written.
     known: Mutex<HashMap<String, Arc<Mutex<Known>>>>,
-    renewal: OnceLock<Task<()>>,
-    /// Whether the last renewal has failed.
-    is_silent: AtomicBool,
+    /// Whether the values were sealed anew, or are at this time.
+    is_resealed: AtomicBool,
 }
 
 /// The state of a record as this gate has read or written it last.
@@ -60,90 +48,98 @@ struct Kept {
 
 impl Shared {
     /// Asks nothing yet.
-    pub(in crate::store) fn new(bucket: &Arc<Bucket>, ca: &str) -> Self {
-        Self::with(Box::new(S3::new(bucket)), bucket, ca)
-    }
-
-    fn with(values: Box<dyn Values>, bucket: &Bucket, ca: &str) -> Self {
-        // A configuration has valid keys only.
-        let seal = Seal::new(&bucket.keys).unwrap_or_else(Seal::none);
-        let lease = Lease::new(format!("{ca}/lease"), own_name(), bucket.lease);
+    pub(in crate::store) fn new(right: &Arc<Right>, ca: &str) -> Self {
         Self {
-            sealed: Sealed { values, seal },
-            lease,
+            right: right.clone(),
             folder: format!("{ca}/"),
-            is_probed: OnceLock::new(),
             known: Mutex::default(),
-            renewal: OnceLock::new(),
-            is_silent: AtomicBool::new(false),
+            is_resealed: AtomicBool::new(false),
         }
     }
 
-    /// Takes the lease, and renews it from then on.
+    /// The part of the same CA, for reads that do not count for writes of this one.
+    pub(in crate::store) fn apart(&self) -> Self {
+        Self::new(&self.right, self.folder.trim_end_matches('/'))
+    }
+
+    /// Takes the right to order, and keeps it from then on. If a key was added before others, values are sealed with it.
     ///
     /// # Errors
-    /// `WouldBlock` if another gate holds it. `Unsupported` if the server cannot be shared.
+    /// `WouldBlock` if another gate has it. `Unsupported` if the server cannot be shared.
     pub(in crate::store) fn lock(self: &Arc<Self>) -> Result<()> {
-        if self.is_probed.get().is_none() {
-            probe(&*self.sealed.values, &format!("{}probe/{}", self.folder, random()))?;
-            let _ = self.is_probed.set(());
+        self.right.take()?;
+        if self.right.sealed.seal.has_several() && !self.is_resealed.swap(true, Relaxed) {
+            let shared = self.clone();
+            smol::unblock(move || shared.reseal()).detach();
         }
-        if !self.lease.step(&self.sealed, Instant::now)? {
-            let holder = self.lease.holder().unwrap_or_else(|| "another gate".to_owned());
-            return Err(Error::new(ErrorKind::WouldBlock, holder));
-        }
-        self.renewal.get_or_init(|| {
-            let (lease, weak) = (self.lease.time(), Arc::downgrade(self));
-            smol::spawn(async move {
-                loop {
-                    Timer::after(lease / 3).await;
-                    let Some(shared) = weak.upgrade() else { return };
-                    smol::unblock(move || shared.renew()).await;
-                }
-            })
-        });
         Ok(())
-    }
-
-    /// Renews the lease, if this gate holds it.
-    fn renew(&self) {
-        if self.lease.is_lost() {
-            return;
-        }
-        match self.lease.step(&self.sealed, Instant::now) {
-            Ok(is_held) => {
-                self.is_silent.store(false, Relaxed);
-                if !is_held {
-                    tracing::warn!("another gate orders certificates from now on");
-                }
-            }
-            Err(error) if self.is_silent.swap(true, Relaxed) => {
-                tracing::debug!("the lease is not renewed: {error}")
-            }
-            Err(error) => tracing::warn!("the right to order certificates is not renewed: {error}"),
-        }
     }
 
     /// Whether this gate may order now.
     pub(in crate::store) fn is_held(&self) -> bool {
-        self.lease.is_held(Instant::now())
+        self.right.is_held()
     }
 
     /// Lets another gate order at once.
     pub(in crate::store) fn give_back(&self) {
-        if let Err(error) = self.lease.give_back(&self.sealed) {
-            tracing::debug!("the right to order certificates was not given back: {error}");
+        self.right.give_back();
+    }
+
+    /// Seals all values with the first key that another one has sealed, so that this one can be left out.
+    fn reseal(&self) {
+        let folder = self.folder.trim_end_matches('/');
+        match self.reseal_all() {
+            Ok(count) => tracing::info!(folder, count, "the first `key` of `store` has sealed everything"),
+            Err(error) => {
+                tracing::warn!(folder, "not everything is sealed with the first `key` of `store`: {error}");
+                self.is_resealed.store(false, Relaxed);
+            }
         }
+    }
+
+    /// Returns the number of values that another key had sealed. One that no key opens does not stop it.
+    fn reseal_all(&self) -> Result<usize> {
+        let (mut count, mut unknown) = (0, None);
+        for (key, _) in self.right.sealed.values.list(&self.folder)? {
+            match self.reseal_one(&key) {
+                Ok(was_other) => count += usize::from(was_other),
+                Err(error) if error.kind() == ErrorKind::InvalidData => unknown = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        unknown.map_or(Ok(count), Err)
+    }
+
+    /// Seals a value anew, if another key has sealed it. Returns whether that was so.
+    fn reseal_one(&self, key: &str) -> Result<bool> {
+        let slot = self.slot(key);
+        let mut known = locked(&slot);
+        let Right { sealed, .. } = &*self.right;
+        let Some((value, version)) = sealed.values.get(key)? else { return Ok(false) };
+        let (value, is_first) = sealed.seal.open_any(key, &value)?;
+        if is_first {
+            return Ok(false);
+        }
+        if !self.is_held() {
+            return Err(overtaken("another gate orders now"));
+        }
+        let written = sealed.put(key, &value, Expect::At(&version))?;
+        let new =
+            written.map_err(|Changed| overtaken(&format!("another gate has written {key} meanwhile")))?;
+        if matches!(&*known, Known::At(before) if *before == version) {
+            *known = Known::At(new);
+        }
+        Ok(true)
     }
 
     /// The time from a write until every other gate has read it.
     pub(in crate::store) fn spread(&self) -> Duration {
-        self.lease.time() / 3
+        self.right.time() / 3
     }
 
     /// The time between two looks at records of other gates.
     pub(in crate::store) fn interval(&self) -> Duration {
-        self.lease.time() / 6
+        self.right.time() / 6
     }
 
     /// A record. `None` if there is none.
@@ -152,7 +148,7 @@ impl Shared {
         let slot = self.slot(&key);
         let mut known = locked(&slot);
         *known = Known::Nothing;
-        let found = self.sealed.get(&key)?;
+        let found = self.right.sealed.get(&key)?;
         *known = found.as_ref().map_or(Known::Absent, |(_, version)| Known::At(version.clone()));
         Ok(found.map(|(bytes, _)| bytes).filter(|bytes| !bytes.is_empty()))
     }
@@ -166,7 +162,7 @@ impl Shared {
         let key = format!("{}{file}", self.folder);
         let slot = self.slot(&key);
         let mut known = locked(&slot);
-        let sealed = self.sealed.seal.seal(&key, bytes)?;
+        let sealed = self.right.sealed.seal.seal(&key, bytes)?;
         let until = Instant::now() + WRITE_TIME_MAX;
         loop {
             match self.try_write(&key, &sealed, &mut known) {
@@ -176,8 +172,17 @@ impl Shared {
         }
     }
 
+    /// Writes a record over whatever is there, although another gate may order. For records that say nothing of an order.
+    pub(in crate::store) fn leave(&self, file: &str, bytes: &[u8]) -> Result<()> {
+        let key = format!("{}{file}", self.folder);
+        let there = self.right.sealed.values.get(&key)?;
+        let found = there.as_ref().map_or(Expect::Absent, |(_, version)| Expect::At(version));
+        let written = self.right.sealed.put(&key, bytes, found)?;
+        written.map(drop).map_err(|Changed| overtaken(&format!("another gate has written {key} meanwhile")))
+    }
+
     fn try_write(&self, key: &str, sealed: &[u8], known: &mut Known) -> Result<()> {
-        if self.lease.is_lost() {
+        if self.right.is_lost() {
             *known = Known::Nothing;
             return Err(overtaken("another gate orders now"));
         }
@@ -185,7 +190,7 @@ impl Shared {
             return Err(Error::other("the right to order was not renewed in time"));
         }
         if matches!(known, Known::Nothing) {
-            *known = match self.sealed.get(key)? {
+            *known = match self.right.sealed.get(key)? {
                 None => Known::Absent,
                 Some((_, version)) => Known::At(version),
             };
@@ -194,13 +199,13 @@ impl Shared {
             Known::At(version) => Expect::At(version),
             _ => Expect::Absent,
         };
-        match self.sealed.values.put(key, sealed, found)? {
+        match self.right.sealed.values.put(key, sealed, found)? {
             Ok(version) => {
                 *known = Known::At(version);
                 Ok(())
             }
             // An earlier try may have been heard, and its answer lost.
-            Err(Changed) => match self.sealed.values.get(key)? {
+            Err(Changed) => match self.right.sealed.values.get(key)? {
                 Some((there, version)) if there == sealed => {
                     *known = Known::At(version);
                     Ok(())
@@ -231,7 +236,7 @@ impl Shared {
     /// The records with this beginning, with a mark that changes with each write.
     pub(in crate::store) fn list(&self, folder: &str) -> Result<Vec<(String, String)>> {
         let prefix = format!("{}{folder}", self.folder);
-        let found = self.sealed.values.list(&prefix)?;
+        let found = self.right.sealed.values.list(&prefix)?;
         let own = |(key, version): (String, Version)| {
             Some((key.strip_prefix(&*prefix)?.to_owned(), version.0.to_string()))
         };
@@ -257,20 +262,6 @@ fn overtaken(why: &str) -> Error {
 fn is_transient(error: &Error) -> bool {
     use ErrorKind::{Interrupted, InvalidData, NotFound, PermissionDenied, Unsupported};
     !matches!(error.kind(), Interrupted | InvalidData | NotFound | PermissionDenied | Unsupported)
-}
-
-/// The name of this gate: that of its machine, and random digits.
-fn own_name() -> String {
-    let host = files::read_text(Path::new("/proc/sys/kernel/hostname"), 256).unwrap_or_default();
-    format!("{}-{}", if host.trim().is_empty() { "gate" } else { host.trim() }, random())
-}
-
-/// Eight random digits.
-fn random() -> String {
-    let mut bytes = [0; 4];
-    // Without randomness, no request could be signed either.
-    let _ = rand::fill(&mut bytes);
-    format!("{:08x}", u32::from_be_bytes(bytes))
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! Tests of records in a bucket: which writes are refused, and which are tried again.
 
 use super::*;
-use crate::config::plan::{REGION, Secret};
+use crate::config::plan::{Bucket, REGION, Secret};
 use crate::store::shared::memory::{Ignored, Memory};
 
 fn gate(memory: &Memory) -> Arc<Shared> {
@@ -9,6 +9,11 @@ fn gate(memory: &Memory) -> Arc<Shared> {
 }
 
 fn gate_with(memory: &Memory, key: &str) -> Arc<Shared> {
+    at_cas(memory, &[key], ["ca"])[0].clone()
+}
+
+/// The stores of one gate for these CAs.
+fn at_cas<const N: usize>(memory: &Memory, keys: &[&str], cas: [&str; N]) -> [Arc<Shared>; N] {
     let bucket = Bucket {
         endpoint: None,
         name: "b".into(),
@@ -16,10 +21,11 @@ fn gate_with(memory: &Memory, key: &str) -> Arc<Shared> {
         region: REGION.into(),
         login: None,
         root: None,
-        keys: vec![Secret(key.into())],
+        keys: keys.iter().map(|&key| Secret(key.into())).collect(),
         lease: Duration::from_secs(60),
     };
-    Arc::new(Shared::with(Box::new(memory.clone()), &bucket, "ca"))
+    let right = Right::with(Box::new(memory.clone()), &bucket);
+    cas.map(|ca| Arc::new(Shared::new(&right, ca)))
 }
 
 #[test]
@@ -36,7 +42,7 @@ fn a_record_is_read_by_all_and_written_by_the_holder() {
     assert_eq!(one.list("attempts/").unwrap().len(), 1);
     one.write("attempts/a.json", b"").unwrap();
     assert_eq!(two.read("attempts/a.json").unwrap(), None, "empty bytes are no record");
-    assert_eq!(memory.keys(), ["ca/attempts/a.json", "ca/lease"], "the probe has removed its value");
+    assert_eq!(memory.keys(), ["ca/attempts/a.json", "lease"], "the probe has removed its value");
 }
 
 #[test]
@@ -127,4 +133,59 @@ fn a_server_that_ignores_conditions_is_refused() {
         assert!(error.to_string().contains(told), "{error}");
         assert_eq!(memory.keys(), [""; 0]);
     }
+}
+
+#[test]
+fn the_right_to_order_at_one_authority_is_that_at_all() {
+    let memory = Memory::default();
+    let keys = ["AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA="];
+    let ([one, _], [_, other]) =
+        (at_cas(&memory, &keys, ["first", "second"]), at_cas(&memory, &keys, ["first", "second"]));
+    one.lock().unwrap();
+    assert_eq!(other.lock().unwrap_err().kind(), ErrorKind::WouldBlock);
+    one.give_back();
+    other.lock().unwrap();
+}
+
+#[test]
+fn a_wish_needs_no_right_and_is_taken_once() {
+    let memory = Memory::default();
+    let (one, two) = (gate(&memory), gate(&memory));
+    one.lock().unwrap();
+    two.leave("wishes/a", b"renew").unwrap();
+    two.leave("wishes/a", b"revoke").unwrap();
+    assert_eq!(one.read("wishes/a").unwrap().as_deref(), Some(&b"revoke"[..]));
+    // Another one comes before it is removed.
+    two.leave("wishes/a", b"renew").unwrap();
+    assert!(one.write("wishes/a", b"").is_err());
+    assert_eq!(one.read("wishes/a").unwrap().as_deref(), Some(&b"renew"[..]));
+    one.write("wishes/a", b"").unwrap();
+    assert_eq!(two.read("wishes/a").unwrap(), None);
+}
+
+#[test]
+fn values_are_sealed_anew_with_the_first_key_and_stay_writable() {
+    let memory = Memory::default();
+    let (old, new) =
+        ("AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=", "BBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBBB=");
+    let before = gate_with(&memory, old);
+    before.lock().unwrap();
+    before.write("attempts/a.json", b"1").unwrap();
+    before.write("account-key", b"2").unwrap();
+    before.give_back();
+    let [both] = at_cas(&memory, &[new, old], ["ca"]);
+    assert_eq!(both.read("attempts/a.json").unwrap().as_deref(), Some(&b"1"[..]));
+    both.right.take().unwrap();
+    assert_eq!(both.reseal_all().unwrap(), 2);
+    assert_eq!(both.reseal_all().unwrap(), 0);
+    // The version that was read before is not that of the store any more, and this gate knows it.
+    both.write("attempts/a.json", b"3").unwrap();
+    let after = gate_with(&memory, new);
+    assert_eq!(after.read("attempts/a.json").unwrap().as_deref(), Some(&b"3"[..]));
+    assert_eq!(after.read("account-key").unwrap().as_deref(), Some(&b"2"[..]));
+    assert!(before.read("account-key").is_err());
+    // A value of a key that is not known stops nothing, and is told.
+    both.write("account-key", b"4").unwrap();
+    let [stranger] = at_cas(&memory, &["CCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCCC=", old], ["ca"]);
+    assert!(stranger.reseal_all().unwrap_err().to_string().contains("cannot be opened"));
 }

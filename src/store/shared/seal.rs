@@ -44,20 +44,33 @@ impl Seal {
         Ok([&[FORMAT][..], &nonce, &sealed].concat())
     }
 
+    /// Whether there are keys beside the first one.
+    pub(super) fn has_several(&self) -> bool {
+        self.0.len() > 1
+    }
+
     /// Opens a value.
     ///
     /// # Errors
     /// No key opens it: it was sealed with another one, or for another name, or it is broken.
     pub(super) fn open(&self, name: &str, sealed: &[u8]) -> io::Result<Vec<u8>> {
-        let open = |key: &LessSafeKey| {
+        Ok(self.open_any(name, sealed)?.0)
+    }
+
+    /// Opens a value, and tells whether the first key has sealed it.
+    ///
+    /// # Errors
+    /// As [`Seal::open`].
+    pub(super) fn open_any(&self, name: &str, sealed: &[u8]) -> io::Result<(Vec<u8>, bool)> {
+        let open = |(index, key): (usize, &LessSafeKey)| {
             let (nonce, sealed) = sealed.strip_prefix(&[FORMAT])?.split_first_chunk::<NONCE_LEN>()?;
             let mut bytes = sealed.to_vec();
             let nonce = Nonce::assume_unique_for_key(*nonce);
             let length = key.open_in_place(nonce, Aad::from(name.as_bytes()), &mut bytes).ok()?.len();
             bytes.truncate(length);
-            Some(bytes)
+            Some((bytes, index == 0))
         };
-        self.0.iter().find_map(open).ok_or_else(|| {
+        self.0.iter().enumerate().find_map(open).ok_or_else(|| {
             let why =
                 format!("{name} in the store cannot be opened with this `key`: give all gates the same one");
             io::Error::new(io::ErrorKind::InvalidData, why)

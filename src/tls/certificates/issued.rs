@@ -22,6 +22,9 @@ use crate::tls::hello::{HelloScan, parse_hello};
 /// The protocol of a challenge inside TLS (RFC 8737, section 3).
 const CHALLENGE_PROTOCOL: &[u8] = b"acme-tls/1";
 
+/// The answer to a token by its form, for a host. Gates that share a store make such tokens.
+pub type Proof = Box<dyn Fn(&str, &str) -> Option<Arc<str>> + Send + Sync>;
+
 /// Certificates by name, and answers to open challenges.
 #[derive(Default)]
 pub struct Issued {
@@ -30,6 +33,8 @@ pub struct Issued {
     stand_in: ArcSwapOption<CertifiedKey>,
     /// By token.
     http: ArcSwap<HashMap<Box<str>, HttpAnswer>>,
+    /// Answers the tokens of other gates.
+    proof: ArcSwapOption<Proof>,
     /// By name.
     tls: ArcSwap<HashMap<Box<str>, Arc<ServerConfig>>>,
 }
@@ -159,12 +164,20 @@ impl Issued {
         });
     }
 
-    /// The answer to a request, if it asks for an open challenge.
+    /// Answers the tokens of other gates from now on. `None`: there are none.
+    pub fn set_proof(&self, proof: Option<Proof>) {
+        self.proof.store(proof.map(Arc::new));
+    }
+
+    /// The answer to a request, if it asks for an open challenge, or if another gate looks at the host.
     pub fn http_answer(&self, host: &[u8], path: &[u8]) -> Option<Arc<str>> {
         let token = path.strip_prefix(ACME_CHALLENGES.as_bytes())?.strip_prefix(b"/")?;
-        let open = self.http.load();
-        let answer = open.get(std::str::from_utf8(token).ok()?)?;
-        (answer.name.as_bytes() == host).then(|| answer.text.clone())
+        let token = std::str::from_utf8(token).ok()?;
+        if let Some(answer) = self.http.load().get(token) {
+            return (answer.name.as_bytes() == host).then(|| answer.text.clone());
+        }
+        let proof = self.proof.load();
+        proof.as_ref()?(std::str::from_utf8(host).ok()?, token)
     }
 
     /// Answers TLS challenges for `name` with this certificate, until [`Issued::end_tls`].

@@ -17,7 +17,7 @@ mod problem;
 pub(super) use certificates::{Certificates, authorities};
 pub(super) use coverage::{missing, wanted};
 pub use files::files_of;
-pub use issued::{Identity, Issued, Validity, life};
+pub use issued::{Identity, Issued, Proof, Validity, life};
 pub use layout::may_count;
 pub use problem::Problem;
 pub(super) use problem::ProblemText;

@@ -4,6 +4,8 @@ mod pools;
 
 mod pool;
 
+mod shared;
+
 mod connection;
 mod own;
 mod race;
@@ -12,5 +14,5 @@ pub use connection::TargetConnection;
 pub use pool::ConnectError;
 pub use pools::Pools;
 
-pub(super) use pool::{Destination, Pool};
+pub(super) use pool::{Destination, Pool, Protocol};
 pub(super) use race::{ENDPOINTS_MAX, Race};

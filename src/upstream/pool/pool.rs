@@ -12,7 +12,9 @@ use rustls::pki_types::ServerName;
 
 use super::connection::TargetConnection;
 use super::own::{self, LeadsBack};
-use crate::config::plan::{Target, TargetAddress};
+use super::shared::{Opening, SharedConnections, timeouts};
+use crate::config::plan::{HttpVersions, Target, TargetAddress};
+use crate::mux::{SharedConnection, WorkerSpace};
 use crate::reason::Reason;
 use crate::tls::{self, Connector, Input, Stream};
 use crate::upstream::limits::{Busy, OpenConnection};
@@ -29,6 +31,15 @@ pub(in crate::upstream) struct Destination {
     /// The upstream that shares its connections with no other.
     owner: Option<Arc<str>>,
     keepalive: Duration,
+    protocol: Protocol,
+}
+
+/// The protocol of connections to a target.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub(in crate::upstream) struct Protocol {
+    pub(in crate::upstream) versions: HttpVersions,
+    /// For HTTP/2: the time without a stream after which a connection is closed, and the time for an answer to a PING.
+    pub(in crate::upstream) times: (Duration, Duration),
 }
 
 impl Destination {
@@ -39,13 +50,14 @@ impl Destination {
         name: Option<Arc<ResolvedName>>,
         owner: Option<Arc<str>>,
         keepalive: Duration,
+        protocol: Protocol,
     ) -> Self {
         let authority = target.authority().into();
         let tls = connector.map(|connector| {
             let name = connector.server_name(&target);
             (connector, name.expect("invariant: `UpstreamTable` refuses hosts that are no server name"))
         });
-        Self { target, authority, tls, name, owner, keepalive }
+        Self { target, authority, tls, name, owner, keepalive, protocol }
     }
 
     /// The value of `Host` for this target, and the prefix of the path.
@@ -55,13 +67,14 @@ impl Destination {
 
     pub(super) fn key(&self, address: Option<TargetAddress>) -> Key {
         let connector = self.tls.as_ref().map(|(connector, _)| connector.clone());
-        (self.target.clone(), connector, address, self.owner.clone(), self.keepalive)
+        (self.target.clone(), connector, address, self.owner.clone(), self.keepalive, self.protocol)
     }
 }
 
 /// The key of a pool: connections of one pool are interchangeable. It has the connector for `https://`,
 /// because after a reload with other authorities the connections that the old ones verified must not be used.
-pub(super) type Key = (Target, Option<Connector>, Option<TargetAddress>, Option<Arc<str>>, Duration);
+pub(super) type Key =
+    (Target, Option<Connector>, Option<TargetAddress>, Option<Arc<str>>, Duration, Protocol);
 
 /// The connections of one worker to one endpoint.
 pub(in crate::upstream) struct Pool {
@@ -71,6 +84,9 @@ pub(in crate::upstream) struct Pool {
     /// The connection that was used last is the last here and is reused first. So the others stay idle long
     /// enough to be closed.
     idle: RefCell<Vec<Idle>>,
+    /// Connections of HTTP/2, whether they are idle or not.
+    shared: SharedConnections,
+    space: Rc<WorkerSpace>,
     /// The address is one of its target.
     is_current: Cell<bool>,
 }
@@ -101,11 +117,16 @@ impl fmt::Display for ConnectError {
 }
 
 impl Pool {
-    pub(super) fn new(destination: Rc<Destination>, address: Option<TargetAddress>) -> Self {
-        Self { destination, address, idle: RefCell::default(), is_current: Cell::new(true) }
+    pub(super) fn new(
+        destination: Rc<Destination>,
+        address: Option<TargetAddress>,
+        space: &Rc<WorkerSpace>,
+    ) -> Self {
+        let (idle, shared) = Default::default();
+        Self { destination, address, idle, shared, space: space.clone(), is_current: Cell::new(true) }
     }
 
-    /// Takes an idle connection without a pending event. With `verify` it also asks the kernel whether the
+    /// Takes an idle connection without a pending event, or a stream of one that is shared. With `verify` it also asks the kernel whether the
     /// target has closed the connection, for requests that must not be sent twice.
     pub(in crate::upstream) fn take_idle(&self, now: Instant, verify: bool) -> Option<Box<TargetConnection>> {
         let mut idle = self.idle.borrow_mut();
@@ -118,7 +139,7 @@ impl Pool {
                 return Some(connection);
             }
         }
-        None
+        self.shared.take(self.address.as_ref(), true)
     }
 
     /// Puts a connection back after a clean exchange; it may be reused until `until`. At most `most` are kept. A
@@ -139,12 +160,22 @@ impl Pool {
             && idle.len() < most
         {
             idle.push(Idle { connection, until });
+        } else {
+            drop(idle);
+            self.end(connection, most);
         }
     }
 
-    /// Whether there is an idle connection. It may be found to be closed when it is taken.
+    /// Closes a connection, or ends a stream. Of the connections that have no stream then, at most `most` are kept.
+    #[cold]
+    fn end(&self, connection: Box<TargetConnection>, most: usize) {
+        drop(connection);
+        self.shared.keep_idle(most);
+    }
+
+    /// Whether there is an idle connection, or one that has room. It may be found to be closed when it is taken.
     pub(in crate::upstream) fn has_idle(&self) -> bool {
-        !self.idle.borrow().is_empty()
+        !self.idle.borrow().is_empty() || self.shared.has_room()
     }
 
     /// Closes the connection that is idle for the longest time. Returns whether there was one.
@@ -154,7 +185,7 @@ impl Pool {
         if has_one {
             idle.remove(0);
         }
-        has_one
+        has_one || self.shared.close_one()
     }
 
     /// Says whether the address is one of its target. If not, idle connections are closed, and those in use are not
@@ -163,20 +194,67 @@ impl Pool {
         self.is_current.set(is_current);
         if !is_current {
             self.idle.borrow_mut().clear();
+            self.shared.leave();
         }
     }
 
-    /// Opens a connection. None is opened to an address of `own`, on which this gate listens. `accepted` is called when
-    /// TLS begins. Has no deadline of its own.
+    /// Opens a connection, whose place is `place` if their number has a limit. None is opened to an address of `own`, on
+    /// which this gate listens. `accepted` is called when TLS begins. Has no deadline of its own.
     pub(in crate::upstream) async fn connect(
         &self,
         worker: &Worker,
         own: &[SocketAddr],
         accepted: impl Fn(),
+        place: Option<OpenConnection>,
     ) -> io::Result<Box<TargetConnection>> {
         let no_address = || io::Error::new(io::ErrorKind::NotFound, "the name has no address");
         let address = self.address.clone().ok_or_else(no_address)?;
-        let stream = match &address {
+        if self.destination.protocol.versions == HttpVersions::Http1 {
+            let stream = self.connect_to(worker, &address, own, accepted).await?;
+            return Ok(own_connection(stream, address, place));
+        }
+        let _opening = match self.stream_or_opening().await {
+            Ok(stream) => return Ok(stream),
+            Err(opening) => opening,
+        };
+        let stream = self.connect_to(worker, &address, own, accepted).await?;
+        match (self.destination.protocol.versions, stream.protocol().as_deref()) {
+            (HttpVersions::Either, protocol) if protocol != Some(tls::HTTP2_PROTOCOL) => {
+                return Ok(own_connection(stream, address, place));
+            }
+            (_, None) if stream.is_encrypted() => {
+                return Err(during_handshake(io::Error::new(io::ErrorKind::InvalidData, NO_HTTP2)));
+            }
+            _ => {}
+        }
+        let times = timeouts(self.destination.protocol.times);
+        let connection = SharedConnection::new(stream, times, &self.space).await?;
+        let refused = || io::Error::new(io::ErrorKind::ConnectionReset, "the target takes no streams");
+        self.shared.add(connection, address, place).ok_or_else(refused)
+    }
+
+    /// A stream of a connection that is shared, which may be one that another request opens, or the right to open one.
+    async fn stream_or_opening(&self) -> Result<Box<TargetConnection>, Opening<'_>> {
+        loop {
+            // As with a new connection: a target that ends each of them must not get the request for ever.
+            if let Some(stream) = self.shared.take(self.address.as_ref(), false) {
+                return Ok(stream);
+            }
+            match self.shared.open() {
+                Ok(opening) => return Err(opening),
+                Err(ended) => ended.await,
+            }
+        }
+    }
+
+    async fn connect_to(
+        &self,
+        worker: &Worker,
+        address: &TargetAddress,
+        own: &[SocketAddr],
+        accepted: impl Fn(),
+    ) -> io::Result<Stream> {
+        let stream = match address {
             TargetAddress::Ip(address) => {
                 own::check(*address, own)?;
                 let stream = TcpStream::connect(worker, *address).await?;
@@ -185,22 +263,13 @@ impl Pool {
             }
             TargetAddress::Unix(path) => TcpStream::connect_unix(worker, path).await?,
         };
-        let stream = match &self.destination.tls {
-            None => Stream::Plain(stream),
+        match &self.destination.tls {
+            None => Ok(Stream::Plain(stream)),
             Some((connector, name)) => {
                 accepted();
-                connector.connect(name.clone(), stream).await.map_err(during_handshake)?
+                connector.connect(name.clone(), stream).await.map_err(during_handshake)
             }
-        };
-        let input = Input::default();
-        Ok(Box::new(TargetConnection {
-            stream: stream.widen(),
-            input,
-            address,
-            reused: false,
-            counted: None,
-            place: None,
-        }))
+        }
     }
 
     /// Closes connections that are too old or have a pending event, such as a close by the target, and those whose places
@@ -214,13 +283,26 @@ impl Pool {
         if idle.is_empty() {
             idle.shrink_to(0);
         }
-        !idle.is_empty()
+        self.shared.sweep() || !idle.is_empty()
     }
+}
+
+/// A connection that carries one message after the other.
+fn own_connection(
+    stream: Stream,
+    address: TargetAddress,
+    place: Option<OpenConnection>,
+) -> Box<TargetConnection> {
+    let (stream, input) = (stream.widen(), Input::default());
+    Box::new(TargetConnection { stream, input, address, reused: false, counted: None, place })
 }
 
 /// The error of a target that accepts a connection and does not answer the client hello.
 const NO_HANDSHAKE: &str = "the target accepted the connection, but did not finish the TLS handshake within connect_timeout; does it \
      speak TLS?";
+
+/// The error of a target that speaks TLS and not HTTP/2.
+const NO_HTTP2: &str = "the target does not offer HTTP/2 in the handshake (ALPN): write `https://`";
 
 impl ConnectError {
     /// There is no place for another request or connection.

@@ -9,6 +9,7 @@ use futures_lite::future;
 
 use super::pool::{Destination, Key, Pool};
 use crate::config::plan::TargetAddress;
+use crate::mux::WorkerSpace;
 use crate::upstream::limits::OpenConnection;
 use crate::worker::Worker;
 
@@ -21,6 +22,7 @@ pub struct Pools {
     pools: Rc<RefCell<HashMap<Key, Rc<Pool>>>>,
     /// The number of the worker.
     pub(in crate::upstream) number: usize,
+    space: Rc<WorkerSpace>,
 }
 
 impl Pools {
@@ -32,13 +34,18 @@ impl Pools {
         worker_pools
     }
 
+    /// The memory that the worker's connections of HTTP/2 lend each other.
+    pub fn space(&self) -> &Rc<WorkerSpace> {
+        &self.space
+    }
+
     /// The pool of an address of a target, created on first use.
     pub(in crate::upstream) fn pool(
         &self,
         destination: &Rc<Destination>,
         address: Option<TargetAddress>,
     ) -> Rc<Pool> {
-        let pool = || Rc::new(Pool::new(destination.clone(), address.clone()));
+        let pool = || Rc::new(Pool::new(destination.clone(), address.clone(), &self.space));
         self.pools.borrow_mut().entry(destination.key(address.clone())).or_insert_with(pool).clone()
     }
 }

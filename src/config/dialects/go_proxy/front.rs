@@ -39,7 +39,7 @@ pub(super) fn read(decoder: &mut Decoder<'_>, root: Node, source: &mut Source, i
     let workers = *source.settings.workers.get_or_insert_with(|| threads(inputs));
     logs(source, span, inputs);
     let http = HttpSource {
-        rules: rules::rules(&keys, workers, span),
+        rules: rules::rules(&keys, workers, span, source.started.as_deref()),
         settings: SETTINGS,
         trusted_proxies: keys.trusted_proxies,
         limits: LimitsWritten {

@@ -16,14 +16,14 @@ use crate::http::{CaptureNames, Scope, Template, TemplateUse};
 /// How requests wait for one of `max_conns_per_host` connections. In go-proxy they wait without an end.
 const QUEUE: Queue = Queue { max: 10_000, timeout: WAIT };
 
-/// The rules. `workers` share the idle connections.
-pub(super) fn rules(keys: &Keys, workers: usize, span: Span) -> Vec<RuleSource> {
+/// The rules. `workers` share the idle connections. `started` is the start of the gate.
+pub(super) fn rules(keys: &Keys, workers: usize, span: Span, started: Option<&str>) -> Vec<RuleSource> {
     let mut routes: Vec<&Route> = keys.routes.iter().collect();
     // Of paths that one request can match, only `/x` and `/x/` are of equal length.
     routes.sort_by_key(|route| (Reverse(route.path.len()), route.is_subtree()));
     let alone = keys.routes.iter().filter(|route| !route.is_subtree()).map(|route| &*route.path);
     let alone: HashSet<&str> = alone.chain([HEALTH]).collect();
-    let mut rules = vec![health(keys, span)];
+    let mut rules = vec![health(keys, span, started)];
     for route in routes {
         if route.is_subtree() && !route.path.is_empty() && !alone.contains(&*route.path) {
             rules.push(redirect(route));
@@ -42,9 +42,15 @@ pub(super) fn rules(keys: &Keys, workers: usize, span: Span) -> Vec<RuleSource> 
 }
 
 /// The rule for `/health`, which does not count as an open request.
-fn health(keys: &Keys, span: Span) -> RuleSource {
+fn health(keys: &Keys, span: Span, started: Option<&str>) -> RuleSource {
     let (version, routes) = (plain::json(&keys.version), keys.routes.len());
-    let body = format!("{{\"config\":{{\"routes\":{routes},\"version\":{version}}},\"status\":\"UP\"}}\n");
+    let running = started.map(|started| {
+        let program = plain::json(env!("CARGO_PKG_VERSION"));
+        format!("\"smolgate\":{{\"version\":{program}}},\"startTime\":{},", plain::json(started))
+    });
+    let running = running.unwrap_or_default();
+    let body =
+        format!("{{\"config\":{{\"routes\":{routes},\"version\":{version}}},{running}\"status\":\"UP\"}}\n");
     let mut rule = RuleSource {
         name: plain::named(HEALTH, span),
         conditions: plain::exact(HEALTH),

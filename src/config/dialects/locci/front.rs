@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::keys::{Keys, Mode, Server};
+use super::keys::{Keys, Server};
 use super::{environment, keys, rules};
 use crate::config::decode::Decoder;
 use crate::config::diagnostics::{Span, Spanned};
@@ -11,7 +11,7 @@ use crate::config::dialects::plain;
 use crate::config::inputs::Inputs;
 use crate::config::plan::{
     AccessLog, AccessLogFormat, AccessLogTo, AmbiguousPaths, CertificateFiles, HeadersWritten, HttpWritten,
-    LimitsWritten, LogLevel, RequestId, TlsWritten,
+    LimitsWritten, LogLevel, Mode, RequestId, TlsWritten,
 };
 use crate::config::source::{CertificateWritten, HttpSource, ListenerSource, Source, TlsSource};
 use crate::config::syntax::Node;
@@ -26,15 +26,20 @@ pub(super) fn read(decoder: &mut Decoder<'_>, root: Node, source: &mut Source, i
     logs(source, &keys, inputs);
     let Keys { span: _, mode, server, level: _, groups, balanced, gateway, control } = keys;
     source.internal_api = source.internal_api.take().or(control);
+    source.chosen_mode = mode;
     let Some(Server { bind, workers, tls, connect_timeout, read_timeout, trusted_proxies }) = server else {
         return;
     };
     source.settings.workers = source.settings.workers.or(workers);
+    source.connect_timeout = connect_timeout;
     source.upstreams.extend(groups.into_iter().map(|group| group.upstream(connect_timeout)));
-    let rules = match mode {
-        Some(Mode::LoadBalancer) => balanced.map(rules::of_balancer),
-        Some(Mode::ApiGateway) => gateway.map(|gateway| rules::of_gateway(gateway, decoder)),
-        None => None,
+    let (rules, middlewares) = match mode {
+        Some(Mode::LoadBalancer) => (balanced.map(rules::of_balancer), Vec::new()),
+        Some(Mode::ApiGateway) => {
+            let middlewares = gateway.as_ref().map(|gateway| rules::named_policies(gateway, decoder));
+            (gateway.map(|gateway| rules::of_gateway(gateway, decoder)), middlewares.unwrap_or_default())
+        }
+        None => (None, Vec::new()),
     };
     let rules = rules.unwrap_or_default();
     // The rules for other methods are no guards of paths, and would refuse each path that servers may read in two ways.
@@ -44,6 +49,7 @@ pub(super) fn read(decoder: &mut Decoder<'_>, root: Node, source: &mut Source, i
         rules,
         settings: HttpWritten { ambiguous_paths, ..HttpWritten::default() },
         trusted_proxies,
+        middlewares,
         limits: LimitsWritten {
             response_timeout: read_timeout,
             body_timeout: read_timeout,

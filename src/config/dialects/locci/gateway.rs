@@ -19,18 +19,46 @@ pub(super) struct Gateway {
 }
 
 /// A route.
-pub(super) struct Route {
-    pub(super) name: Spanned<Arc<str>>,
+pub(in crate::config) struct Route {
+    pub(in crate::config) name: Spanned<Arc<str>>,
     /// Bytes of the expression as written, by which routes are sorted.
     pub(super) length: usize,
     pub(super) expression: PathExpression,
     /// The path in the place of the client's, if a part of that is taken off.
-    pub(super) rewrite: Option<Location>,
+    pub(super) rewrite: Option<Rewrite>,
     /// Empty for any.
     pub(super) methods: Vec<Arc<str>>,
-    pub(super) upstream: Text,
+    pub(in crate::config) upstream: Text,
     pub(super) timeout: Option<Duration>,
-    pub(super) middlewares: Vec<Spanned<Kind>>,
+    pub(in crate::config) middlewares: Vec<Spanned<Kind>>,
+}
+
+/// A path without the part that the expression of its route takes off.
+pub(super) struct Rewrite {
+    /// The groups of the expression in front of that part and behind it, from 0.
+    kept: Vec<usize>,
+}
+
+impl Rewrite {
+    /// The rewritten path, whatever path the expression takes.
+    pub(super) fn any(&self, expression: &PathExpression) -> Location {
+        let parts: String = self.kept.iter().map(|group| format!("{{{}}}", group + 1)).collect();
+        let captures = CaptureNames { of_host: 0, names: expression.names().to_vec() };
+        let scope = Scope { used: TemplateUse::Url, captures: &captures };
+        let template =
+            Template::new(&format!("/{parts}"), &scope).expect("invariant: each group has a number");
+        Location::rewrite(template)
+    }
+
+    /// The rewritten form of this path.
+    pub(super) fn of(&self, expression: &PathExpression, path: &str) -> Location {
+        let mut groups = Vec::new();
+        expression.matches_with(path.as_bytes(), |group| groups.push(group));
+        let kept =
+            self.kept.iter().filter_map(|group| groups.get(*group).copied()).collect::<Vec<_>>().concat();
+        let kept = String::from_utf8_lossy(&kept);
+        Location::rewrite(Template::literal(&format!("/{}", kept.trim_start_matches('/'))))
+    }
 }
 
 /// `{routes, middlewares}`.
@@ -62,7 +90,12 @@ fn routes(decoder: &mut Decoder<'_>, node: Node) -> Option<Vec<Route>> {
     Some(entries.into_iter().filter_map(route).collect())
 }
 
-fn route(decoder: &mut Decoder<'_>, name: Spanned<Arc<str>>, node: Node) -> Option<Route> {
+/// A route of this name.
+pub(in crate::config) fn route(
+    decoder: &mut Decoder<'_>,
+    name: Spanned<Arc<str>>,
+    node: Node,
+) -> Option<Route> {
     let mut fields = MappingReader::open(decoder, node, "a route of locci-proxy")?;
     fields.span = name.span;
     fields.require(&["path_pattern"]);
@@ -115,7 +148,7 @@ fn expression(
     decoder: &mut Decoder<'_>,
     pattern: &Text,
     strips: Option<Span>,
-) -> Option<(PathExpression, Option<Location>)> {
+) -> Option<(PathExpression, Option<Rewrite>)> {
     let written = compiled(decoder, pattern, &pattern.text)?;
     let Some(span) = strips else { return Some((written, None)) };
     let is_at_start = pattern.text.starts_with('^') && !pattern.text.contains(['|', '?']);
@@ -124,16 +157,12 @@ fn expression(
         let message = "`strip_prefix` takes off what matches in any part of the path";
         decoder.report.warning(Some(span), message, hint);
     }
-    let behind = written.names().len() + 1;
-    let (text, parts) = match is_at_start {
-        true => (format!("{}(.*)", pattern.text), format!("/{{{behind}}}")),
-        false => (format!("^(.*?)(?:{})(.*)", pattern.text), format!("/{{1}}{{{}}}", behind + 1)),
+    let behind = written.names().len();
+    let (text, kept) = match is_at_start {
+        true => (format!("{}(.*)", pattern.text), vec![behind]),
+        false => (format!("^(.*?)(?:{})(.*)", pattern.text), vec![0, behind + 1]),
     };
-    let expression = compiled(decoder, pattern, &text)?;
-    let captures = CaptureNames { of_host: 0, names: expression.names().to_vec() };
-    let scope = Scope { used: TemplateUse::Url, captures: &captures };
-    let template = Template::new(&parts, &scope).expect("invariant: each group has a number");
-    Some((expression, Some(Location::rewrite(template))))
+    Some((compiled(decoder, pattern, &text)?, Some(Rewrite { kept })))
 }
 
 /// Compiles a text that is the pattern, or has it inside.

@@ -11,7 +11,7 @@ use super::upstreams::{Group, groups};
 use crate::config::decode::{Decoder, MappingReader, Text};
 use crate::config::diagnostics::{Span, Spanned};
 use crate::config::dialects::plain;
-use crate::config::plan::{Bind, InternalBind, LogLevel, Secret};
+use crate::config::plan::{Bind, InternalBind, LogLevel, Mode, OverlayPlace, Secret};
 use crate::config::source::InternalSource;
 use crate::config::syntax::{Node, mask_secret};
 use crate::config::values::{ValueError, scalar, target};
@@ -27,12 +27,6 @@ pub(super) struct Keys {
     pub(super) balanced: Option<Text>,
     pub(super) gateway: Option<Gateway>,
     pub(super) control: Option<Spanned<InternalSource>>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mode {
-    LoadBalancer,
-    ApiGateway,
 }
 
 /// `server`.
@@ -148,9 +142,12 @@ fn control(decoder: &mut Decoder<'_>, node: Node) -> Option<Option<Spanned<Inter
     }
     let bind = fields.parsed("bind_address", target::bind);
     let token = fields.field("api_key", key);
+    let in_memory = Spanned { value: OverlayPlace::Memory, span };
+    let written = fields.field("edits", InternalSource::edits);
+    let edits = written.or(cfg!(feature = "control").then_some(in_memory));
     fields.close();
     let bind = bind.map(|bind| Spanned { value: InternalBind::Tcp(bind.value), span: bind.span });
-    Some(is_enabled.then_some(Spanned { value: InternalSource { bind, token }, span }))
+    Some(is_enabled.then_some(Spanned { value: InternalSource { bind, token, edits }, span }))
 }
 
 /// A key for `Authorization: Bearer`. No message quotes it.

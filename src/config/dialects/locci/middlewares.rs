@@ -5,21 +5,29 @@ use std::time::Duration;
 
 use crate::config::decode::{Decoder, MappingReader};
 use crate::config::diagnostics::{Span, Spanned};
-use crate::config::plan::{Cors, PoliciesWritten, RateKey, RateLimit, RateLimits};
-use crate::config::syntax::{Node, mask_secret};
+use crate::config::plan::{Auth, Cors, PoliciesWritten, RateKey, RateLimit, RateLimits, ReadPolicy};
+use crate::config::source::NamedPolicies;
+use crate::config::syntax::{Node, Value, mask_secret};
 use crate::config::values::{ValueError, pattern, policies};
 
 /// Those that were declared, each with its place.
 #[derive(Default)]
 pub(super) struct Middlewares {
     rate_limiting: Option<Spanned<Arc<RateLimits>>>,
-    authentication: Option<Span>,
+    authentication: Option<Spanned<Authentication>>,
     cors: Option<Spanned<Arc<Cors>>>,
+}
+
+/// The secret of tokens, and paths that need none.
+struct Authentication {
+    /// It is read for a route that names this, so that a sample of a secret harms nothing elsewhere.
+    secret: Option<Node>,
+    excluded: Vec<Arc<str>>,
 }
 
 /// One that a route names.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(in crate::config) enum Kind {
     RateLimiting,
     Authentication,
     Cors,
@@ -31,6 +39,12 @@ impl Kind {
         (Kind::Authentication, "authentication"),
         (Kind::Cors, "cors"),
     ];
+
+    /// Its name.
+    #[cfg(feature = "control")]
+    pub(in crate::config) fn name(self) -> &'static str {
+        Kind::ALL.iter().find(|(kind, _)| *kind == self).map_or("", |(_, name)| name)
+    }
 
     /// The one of this name, which may be a short one.
     pub(super) fn named(text: &str) -> Result<Kind, ValueError> {
@@ -47,7 +61,7 @@ impl Middlewares {
     fn place(&self, kind: Kind) -> Option<Span> {
         match kind {
             Kind::RateLimiting => self.rate_limiting.as_ref().map(|limits| limits.span),
-            Kind::Authentication => self.authentication,
+            Kind::Authentication => self.authentication.as_ref().map(|tokens| tokens.span),
             Kind::Cors => self.cors.as_ref().map(|cors| cors.span),
         }
     }
@@ -67,13 +81,43 @@ impl Middlewares {
                 }
                 Kind::Cors => policies.cors = self.cors.as_ref().map(|cors| Some(cors.value.clone())),
                 Kind::Authentication => {
-                    let hint =
-                        "the route would be open; in the native format, `auth: { jwt: ... }` checks tokens";
-                    decoder.report.error_hint(*span, "tokens of this format are not checked yet", hint);
+                    policies.auth = self.tokens(*span, decoder).map(Some);
                 }
             }
         }
         policies
+    }
+
+    /// The tokens for a route that names them at `span`.
+    fn tokens(&self, span: Span, decoder: &mut Decoder<'_>) -> Option<Arc<Auth>> {
+        let Some(secret) = self.authentication.as_ref()?.value.secret.clone() else {
+            let hint = "write a secret of 32 bytes or more as `jwt_secret` of `authentication`";
+            decoder.report.error_hint(span, "this route asks for tokens, and there is no `jwt_secret`", hint);
+            return None;
+        };
+        let policy = tokens_of(secret);
+        let mut fields = MappingReader::open(decoder, policy, "`authentication`")?;
+        ReadPolicy::<Auth>::policy(&mut fields, "auth").flatten()
+    }
+
+    /// The paths that need no token, though their route asks for one.
+    pub(super) fn excluded(&self) -> &[Arc<str>] {
+        self.authentication.as_ref().map_or(&[], |tokens| &tokens.value.excluded)
+    }
+
+    /// The policies of each one that was declared. One that may be wrong by itself is left out unless a route names it.
+    pub(super) fn declared(&self, named: &[Spanned<Kind>], decoder: &mut Decoder<'_>) -> Vec<NamedPolicies> {
+        let harmless = |kind| matches!(kind, Kind::RateLimiting | Kind::Cors);
+        let mut all = Vec::new();
+        for (kind, name) in Kind::ALL {
+            let by_route = named.iter().find(|one| one.value == kind).map(|one| one.span);
+            let place = self.place(kind).filter(|_| harmless(kind) || by_route.is_some());
+            let Some(span) = place.map(|place| by_route.unwrap_or(place)) else { continue };
+            let policies = self.policies(&[Spanned { value: kind, span }], decoder);
+            let excluded = self.excluded().iter().filter(|_| policies.auth.is_some()).cloned().collect();
+            all.push(NamedPolicies { name, policies, excluded });
+        }
+        all
     }
 
     /// Warns of those that no route names.
@@ -95,13 +139,13 @@ pub(super) fn middlewares(decoder: &mut Decoder<'_>, node: Node) -> Option<Middl
     let (rate_at, auth_at, cors_at) =
         (place(&fields, "rate_limiting"), place(&fields, "authentication"), place(&fields, "cors"));
     let limits = fields.field("rate_limiting", rate_limiting);
-    let authentication = fields.field("authentication", authentication);
+    let tokens = fields.field("authentication", authentication);
     let cors = fields.field("cors", cors);
     fields.close();
     let at = |span: Option<Span>| move |value| Some(Spanned { value: Arc::new(value), span: span? });
     Some(Middlewares {
         rate_limiting: limits.and_then(at(rate_at)),
-        authentication: authentication.and(auth_at),
+        authentication: tokens.and_then(|value| Some(Spanned { value, span: auth_at? })),
         cors: cors.and_then(|value| Some(Spanned { value: Arc::new(value), span: cors_at? })),
     })
 }
@@ -133,19 +177,41 @@ fn rate_limiting(decoder: &mut Decoder<'_>, node: Node) -> Option<RateLimits> {
     }]))
 }
 
-/// `{jwt_secret, excluded_paths}`.
-fn authentication(decoder: &mut Decoder<'_>, node: Node) -> Option<()> {
+/// `{jwt_secret, excluded_paths}`. The guide of locci-proxy shows no form of another key, so the secret signs with HMAC.
+fn authentication(decoder: &mut Decoder<'_>, node: Node) -> Option<Authentication> {
     let mut fields = MappingReader::open(decoder, node, "`authentication`")?;
-    fields.field("jwt_secret", |decoder, node| {
+    let secret = fields.field("jwt_secret", |decoder, node| {
         mask_secret(&node, decoder.report);
-        decoder.text(node)
+        Some(node)
     });
-    fields.field("excluded_paths", |decoder, node| {
+    let excluded = fields.field("excluded_paths", |decoder, node| {
         let items = decoder.list(node, "a list of paths");
-        Some(items.into_iter().filter_map(|item| decoder.parsed(item, pattern::path)).collect::<Vec<_>>())
+        Some(items.into_iter().filter_map(|item| decoder.parsed(item, excluded_path)).collect::<Vec<_>>())
     });
     fields.close();
-    Some(())
+    let excluded = excluded.unwrap_or_default().into_iter().map(|path| path.value).collect();
+    Some(Authentication { secret, excluded })
+}
+
+/// The policy that asks for tokens with this secret, as a native file has it: `{ auth: { jwt: ... } }`. Tokens have HS256,
+/// the usual algorithm of a secret.
+fn tokens_of(secret: Node) -> Node {
+    let span = secret.span;
+    let mapping = |entries: Vec<(&str, Node)>| {
+        let key = |name: &str| Spanned { value: name.to_owned(), span };
+        Node::new(span, Value::Map(entries.into_iter().map(|(name, node)| (key(name), node)).collect()))
+    };
+    let algorithms = Node::new(span, Value::Scalar("HS256".to_owned()));
+    let jwt = mapping(vec![("keys", mapping(vec![("secret", secret)])), ("algorithms", algorithms)]);
+    mapping(vec![("auth", mapping(vec![("jwt", jwt)]))])
+}
+
+/// A path that needs no token. A star in it is an error, because it stands for itself and the path would ask for a token.
+fn excluded_path(text: &str) -> Result<Arc<str>, ValueError> {
+    match text.contains('*') {
+        true => Err(ValueError::hint("has a `*`, and this is one whole path", "list each path")),
+        false => pattern::path(text),
+    }
 }
 
 /// `{allowed_origins, allowed_methods, allowed_headers}`. `*` allows those that a preflight asks for.

@@ -19,6 +19,13 @@ mod schema;
 use super::dialect::Dialect;
 use super::plain;
 
+#[cfg(feature = "control")]
+pub(in crate::config) use gateway::{Route, route};
+#[cfg(feature = "control")]
+pub(in crate::config) use rules::{is_of_route, of_route};
+#[cfg(feature = "control")]
+pub(in crate::config) use upstreams::group;
+
 /// The row of the table.
 pub(super) const DIALECT: Dialect = Dialect {
     name: "locci",

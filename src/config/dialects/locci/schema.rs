@@ -119,6 +119,7 @@ const CONTROL: &[ByHand] = &[
     ("enabled", Flag, "false", "Whether it listens at this address."),
     ("bind_address", Text, "", "Address and port."),
     ("api_key", Text, "", "The token that each request needs."),
+    ("edits", Text, "memory", "The file that keeps changes of the API. Not of locci-proxy."),
 ];
 
 const fn mapping(what: &'static str, by_hand: &'static [&'static [ByHand]]) -> Mapping {

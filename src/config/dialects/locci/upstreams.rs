@@ -13,7 +13,7 @@ use crate::config::values::target::{self, TargetText};
 use crate::config::values::{ValueError, scalar};
 
 /// A group of servers.
-pub(super) struct Group {
+pub(in crate::config) struct Group {
     name: Spanned<Arc<str>>,
     servers: Vec<Spanned<TargetText>>,
     /// `sni`, with the place of the key, if the group speaks TLS.
@@ -23,7 +23,7 @@ pub(super) struct Group {
 
 impl Group {
     /// The upstream. Servers get requests in turn, counted over all workers.
-    pub(super) fn upstream(self, connect_timeout: Option<Duration>) -> UpstreamSource {
+    pub(in crate::config) fn upstream(self, connect_timeout: Option<Duration>) -> UpstreamSource {
         let Group { name, servers, sni, health } = self;
         let span = name.span;
         let tls = |sni: Spanned<Arc<str>>| Spanned {
@@ -61,7 +61,12 @@ pub(super) fn groups(decoder: &mut Decoder<'_>, node: Node) -> Option<Vec<Group>
     Some(entries.into_iter().filter_map(group).collect())
 }
 
-fn group(decoder: &mut Decoder<'_>, name: Spanned<Arc<str>>, node: Node) -> Option<Group> {
+/// A group of this name.
+pub(in crate::config) fn group(
+    decoder: &mut Decoder<'_>,
+    name: Spanned<Arc<str>>,
+    node: Node,
+) -> Option<Group> {
     let mut fields = MappingReader::open(decoder, node, "an upstream of locci-proxy")?;
     fields.span = name.span;
     fields.require(&["servers"]);

@@ -97,7 +97,7 @@ impl PoliciesWritten {
         if let Some(Some(speed)) = &mut self.speed
             && speed.shared == Some(SpeedGroup::OfPlace)
         {
-            Arc::make_mut(speed).shared = Some(SpeedGroup::Named(place.to_string().into()));
+            Arc::make_mut(speed).shared = Some(SpeedGroup::Place(place.to_string().into()));
         }
         self
     }

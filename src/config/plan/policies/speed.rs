@@ -1,6 +1,7 @@
 //! Limits on the speed of bodies and tunnels.
 
 use std::fmt;
+use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
 use crate::config::keys::yaml::quote;
@@ -20,13 +21,38 @@ pub struct Speed {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct BitRate(pub u64);
 
-/// The connections that share limits.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+/// The connections that share limits. Two groups with one name are equal: a view writes the name of a place.
+#[derive(Clone, Debug)]
 pub enum SpeedGroup {
-    /// All to which the limits apply, since these were written. Lowering gives the group a name.
+    /// All to which the limits apply, in the place where they stand. Lowering knows its name.
     OfPlace,
+    /// All to which the limits of the place with this name apply.
+    Place(Arc<str>),
     /// All with this name, anywhere.
     Named(Arc<str>),
+}
+
+impl SpeedGroup {
+    fn name(&self) -> Option<&str> {
+        match self {
+            Self::OfPlace => None,
+            Self::Place(name) | Self::Named(name) => Some(name),
+        }
+    }
+}
+
+impl PartialEq for SpeedGroup {
+    fn eq(&self, other: &Self) -> bool {
+        self.name() == other.name()
+    }
+}
+
+impl Eq for SpeedGroup {}
+
+impl Hash for SpeedGroup {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.name().hash(state);
+    }
 }
 
 /// Units of rates, the largest first.
@@ -49,10 +75,7 @@ impl fmt::Display for BitRate {
 
 impl fmt::Display for SpeedGroup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::OfPlace => f.write_str("true"),
-            Self::Named(name) => f.write_str(&quote(name)),
-        }
+        f.write_str(&self.name().map_or_else(|| "true".to_owned(), quote))
     }
 }
 

@@ -9,7 +9,8 @@ mod health;
 pub use health::{Health, HealthRequest};
 pub use policy::{Balance, Eject, HashKey, Queue, Sticky, UpstreamPolicy};
 pub use upstream::{
-    Scheme, Target, TargetAddress, TargetHost, Upstream, UpstreamId, UpstreamSettings, UpstreamTls,
+    HttpVersions, Scheme, Target, TargetAddress, TargetHost, Upstream, UpstreamId, UpstreamSettings,
+    UpstreamTls,
 };
 
 pub(crate) use upstream::UpstreamWritten;

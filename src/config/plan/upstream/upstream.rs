@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::policy::UpstreamPolicy;
 use crate::config::keys::settings;
-use crate::config::keys::shape::{DURATION, HELD, IDLE, PLACES, TIMEOUT, TRIES};
+use crate::config::keys::shape::{DURATION, HELD, IDLE, PLACES, TIMEOUT, TRIES, WISH};
 use crate::config::plan::origin::Origin;
 
 settings! {
@@ -28,6 +28,8 @@ settings! {
         max_requests: Option<u32> = None, PLACES;
         /// The time without a byte after which the kernel asks whether a target is still there.
         tcp_keepalive: Duration = Duration::ZERO, DURATION;
+        /// Whether HTTP/2 is offered to `https://` targets. Those that do not take it are spoken to in HTTP/1.1.
+        http2: bool = false, WISH;
         /// How long a request waits for an endpoint while none is usable or accepts a connection.
         hold: Duration = Duration::ZERO, DURATION;
         /// Requests that wait so at the same time.
@@ -55,7 +57,7 @@ pub struct Upstream {
     pub origin: Origin,
     /// The targets, used in turn. At least one.
     pub targets: Vec<Target>,
-    /// Settings of TLS to `https://` targets.
+    /// Settings of TLS to `https://` and `h2://` targets.
     pub tls: UpstreamTls,
     /// Limits and timeouts.
     pub settings: UpstreamSettings,
@@ -66,7 +68,7 @@ pub struct Upstream {
 /// A name or an address of an upstream.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Target {
-    /// `http://`, `https://` or, for TCP, nothing.
+    /// `http://`, `https://`, `h2c://`, `h2://` or, for TCP, nothing.
     pub scheme: Scheme,
     /// A name, an address or a socket.
     pub host: TargetHost,
@@ -93,10 +95,18 @@ impl Target {
     /// Its place: host and port, or the path of its socket.
     pub fn location(&self) -> String {
         match (&self.host, self.scheme, self.port) {
-            (TargetHost::Unix(_), ..) | (_, Scheme::Http, 80) | (_, Scheme::Https, 443) => {
-                self.host.to_string()
-            }
+            (TargetHost::Unix(_), ..) => self.host.to_string(),
+            (_, scheme, port) if scheme.port() == Some(port) => self.host.to_string(),
             _ => format!("{}:{}", self.host, self.port),
+        }
+    }
+
+    /// The versions of HTTP that are spoken to it. `http2` is the key of its upstream.
+    pub fn versions(&self, http2: bool) -> HttpVersions {
+        match self.scheme {
+            Scheme::H2c | Scheme::H2 => HttpVersions::Http2,
+            Scheme::Https if http2 => HttpVersions::Either,
+            Scheme::Http | Scheme::Https | Scheme::Tcp => HttpVersions::Http1,
         }
     }
 }
@@ -108,6 +118,8 @@ impl fmt::Display for Target {
             (TargetHost::Unix(_), _) => ("", if self.base_path.is_empty() { "" } else { ":" }),
             (_, Scheme::Http) => ("http://", ""),
             (_, Scheme::Https) => ("https://", ""),
+            (_, Scheme::H2c) => ("h2c://", ""),
+            (_, Scheme::H2) => ("h2://", ""),
             (_, Scheme::Tcp) => ("", ""),
         };
         write!(f, "{scheme}{}{colon}{}", self.location(), self.base_path)
@@ -121,8 +133,45 @@ pub enum Scheme {
     Http,
     /// HTTP/1.1 over TLS.
     Https,
+    /// HTTP/2 in the clear, by prior knowledge.
+    H2c,
+    /// HTTP/2 over TLS.
+    H2,
     /// Bytes.
     Tcp,
+}
+
+impl Scheme {
+    /// Whether TLS is spoken.
+    pub fn is_encrypted(self) -> bool {
+        matches!(self, Scheme::Https | Scheme::H2)
+    }
+
+    /// Whether requests are spoken, and not bytes.
+    pub fn is_http(self) -> bool {
+        self != Scheme::Tcp
+    }
+
+    /// The port if none is written.
+    pub fn port(self) -> Option<u16> {
+        match self {
+            Scheme::Http | Scheme::H2c => Some(80),
+            Scheme::Https | Scheme::H2 => Some(443),
+            Scheme::Tcp => None,
+        }
+    }
+}
+
+/// The versions of HTTP that a target is spoken to in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum HttpVersions {
+    /// HTTP/1.1 alone.
+    #[default]
+    Http1,
+    /// HTTP/2 alone.
+    Http2,
+    /// The one that both sides agree on in the handshake of TLS.
+    Either,
 }
 
 /// A name to resolve, an address, or a Unix socket.

@@ -74,7 +74,11 @@ pub(in crate::config::source) fn respond(
     let page_at = fields.at("page");
     let page = fields.field("page", page);
     if let Some(span) = page_at.filter(|_| has_no_body(status)) {
-        fields.decoder.report.error(span, format!("a response with status {status} has no body"));
+        fields.decoder.report.error_hint(
+            span,
+            format!("a response with status {status} has no body"),
+            "leave it out",
+        );
     }
     let is_typed = headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("content-type"));
     if page_at.is_some() && !is_typed {
@@ -83,7 +87,11 @@ pub(in crate::config::source) fn respond(
     let body = fields.field("body", Decoder::text);
     if let Some(body) = &body {
         if has_no_body(status) && !body.text.is_empty() {
-            fields.decoder.report.error(body.span, format!("a response with status {status} has no body"));
+            fields.decoder.report.error_hint(
+                body.span,
+                format!("a response with status {status} has no body"),
+                "leave it out",
+            );
         }
         if body.text.len() > BODY_BYTES_MAX {
             fields.decoder.report.error_hint(

@@ -58,7 +58,7 @@ fn both(decoder: &mut Decoder<'_>, node: Node, captures: &CaptureNames) -> Optio
 
 /// `{ set, add, default, remove }`.
 fn edits(decoder: &mut Decoder<'_>, node: Node, side: Side, captures: &CaptureNames) -> Option<Edits> {
-    let mut fields = MappingReader::open(decoder, node, "changes of fields")?;
+    let mut fields = MappingReader::open(decoder, node, "a change of fields")?;
     let mut lines = |key: &'static str| {
         fields.field(key, |decoder, node| edited(decoder, node, (key, side), captures)).unwrap_or_default()
     };
@@ -134,7 +134,7 @@ fn pairs(decoder: &mut Decoder<'_>, node: Node) -> Option<Vec<Pair>> {
             Some(lines.map(pair).collect())
         }
         _ => {
-            let hint = "write `{ Name: value }`";
+            let hint = "write `{ Name: value }`, or in a label `Name: value`, one on each line";
             decoder.report.error_hint(node.span, "this is a mapping of names to values", hint);
             None
         }

@@ -106,7 +106,7 @@ fn server_place(fields: &mut MappingReader<'_, '_>) -> Option<AuthServerPlace> {
 /// Users as `name:hash`, or `{ users, users_file, realm, forward, forward_user }`.
 fn basic(decoder: &mut Decoder<'_>, node: Node) -> Option<Basic> {
     let mut users = Users::new();
-    let span = node.span;
+    let (span, findings) = (node.span, decoder.report.count());
     let mut basic =
         Basic { users: Vec::new(), realm: "restricted".into(), forward: false, forward_user: None };
     if matches!(node.value, Value::Map(_)) {
@@ -128,12 +128,11 @@ fn basic(decoder: &mut Decoder<'_>, node: Node) -> Option<Basic> {
         }
     }
     if users.is_empty() {
-        // An error of a user was reported.
-        decoder.report.error_hint(
-            span,
-            "`basic` has no user",
-            "write `users: { NAME: HASH }` or `users_file: FILE`",
-        );
+        // An error of a user was reported, and is the reason.
+        if decoder.report.count() == findings {
+            let hint = "write `users: { NAME: HASH }` or `users_file: FILE`";
+            decoder.report.error_hint(span, "`basic` has no user", hint);
+        }
         return None;
     }
     basic.users = users.into_iter().collect();
@@ -153,9 +152,13 @@ fn user_map(decoder: &mut Decoder<'_>, node: Node, users: &mut Users) -> Option<
     };
     for (name, node) in entries {
         let Some(text) = decoder.text(node) else { continue };
-        let user = password::user_name(&name.value);
-        let user = user.and_then(|user| Ok((user, password::password_hash(text.text.trim())?)));
-        add(decoder, text.span, user, users);
+        match password::user_name(&name.value) {
+            Ok(user) => {
+                let hash = password::password_hash(text.text.trim());
+                add(decoder, text.span, hash.map(|hash| (user, hash)), users);
+            }
+            Err(error) => add(decoder, name.span, Err(error), users),
+        }
     }
     Some(())
 }

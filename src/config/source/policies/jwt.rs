@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::config::decode::{Decoder, MappingReader};
 use crate::config::diagnostics::{Span, Spanned};
+use crate::config::keys::is_withheld;
 use crate::config::plan::{Jwt, JwtKeys, Secret, TokenPlace};
 use crate::config::syntax::{Node, Value, mask_secret};
 use crate::config::values::header;
@@ -19,26 +20,11 @@ const LEEWAY: Duration = Duration::from_secs(60);
 
 /// The URL or the file of the keys, or `{ keys, issuer, audience, claims, algorithms, leeway, from, forward }`.
 pub(super) fn jwt(decoder: &mut Decoder<'_>, node: Node) -> Option<Jwt> {
-    if !jwt::IS_BUILT_IN {
-        let message = "`jwt` needs the feature `jwt`, without which this program was built";
-        decoder.report.error_hint(node.span, message, "use a program with it, or know the users by `basic`");
-        return None;
-    }
-    let from = vec![TokenPlace::Bearer];
-    let jwt = |keys| Jwt {
-        keys,
-        issuer: None,
-        audience: Vec::new(),
-        claims: Vec::new(),
-        algorithms: Vec::new(),
-        leeway: LEEWAY,
-        from,
-        forward: Vec::new(),
-    };
+    is_built_in(decoder, node.span)?;
     let span = node.span;
     if !matches!(node.value, Value::Map(_)) {
         let keys = keys(decoder, node, &[])?;
-        let jwt = jwt(keys);
+        let jwt = usual(keys);
         warn_of_others(decoder, span, &jwt);
         return Some(jwt);
     }
@@ -55,7 +41,7 @@ pub(super) fn jwt(decoder: &mut Decoder<'_>, node: Node) -> Option<Jwt> {
     let from = fields.field("from", |decoder, node| Some(decoder.parsed_many(node, values::place)));
     let forward = fields.field("forward", forward);
     fields.close();
-    let mut jwt = jwt(keys?);
+    let mut jwt = usual(keys?);
     jwt.issuer = issuer.map(|issuer| issuer.value);
     jwt.audience = plain(audience.unwrap_or_default());
     jwt.claims = claims.unwrap_or_default();
@@ -67,6 +53,29 @@ pub(super) fn jwt(decoder: &mut Decoder<'_>, node: Node) -> Option<Jwt> {
     jwt.forward = forward.unwrap_or_default();
     warn_of_others(decoder, span, &jwt);
     Some(jwt)
+}
+
+/// Reports that tokens cannot be verified, if that is so.
+fn is_built_in(decoder: &mut Decoder<'_>, span: Span) -> Option<()> {
+    if !jwt::IS_BUILT_IN {
+        let message = "`jwt` needs the feature `jwt`, without which this program was built";
+        decoder.report.error_hint(span, message, "use a program with it, or know the users by `basic`");
+    }
+    jwt::IS_BUILT_IN.then_some(())
+}
+
+/// Tokens that these keys verify, and nothing else that a token has to have.
+fn usual(keys: JwtKeys) -> Jwt {
+    Jwt {
+        keys,
+        issuer: None,
+        audience: Vec::new(),
+        claims: Vec::new(),
+        algorithms: Vec::new(),
+        leeway: LEEWAY,
+        from: vec![TokenPlace::Bearer],
+        forward: Vec::new(),
+    }
 }
 
 fn plain<T>(values: Vec<Spanned<T>>) -> Vec<T> {
@@ -125,6 +134,10 @@ fn secret(decoder: &mut Decoder<'_>, node: Node, algorithms: &[Spanned<Algorithm
     let span = node.span;
     mask_secret(&node, decoder.report);
     let secret = decoder.text(node)?.text;
+    // It is too short for a key, so no token is let in.
+    if is_withheld(&secret) {
+        return Some(secret.into());
+    }
     check(decoder, span, "this secret", KeySet::of_secret(secret.as_bytes()), algorithms)?;
     Some(secret.into())
 }

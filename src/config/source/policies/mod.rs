@@ -19,6 +19,7 @@ use std::sync::Arc;
 use crate::config::decode::MappingReader;
 use crate::config::diagnostics::Spanned;
 use crate::config::plan::Policies;
+use crate::config::syntax::Value;
 use crate::config::values::scalar;
 
 pub(crate) use sets::PolicySetSource;
@@ -26,7 +27,14 @@ pub(super) use sets::sets;
 
 /// The names of the sets of a rule or a listener, in written order.
 pub(super) fn names(fields: &mut MappingReader<'_, '_>) -> Vec<Spanned<Arc<str>>> {
-    let names = fields.field("policy", |decoder, node| Some(decoder.parsed_many(node, scalar::name)));
+    let names = fields.field("policy", |decoder, node| match node.value {
+        Value::Map(_) => {
+            let hint = "write `policy: NAME`, and the set as `policies: { NAME: { ... } }`";
+            decoder.report.error_hint(node.span, "`policy` names sets of policies", hint);
+            None
+        }
+        _ => Some(decoder.parsed_many(node, scalar::name)),
+    });
     names.unwrap_or_default()
 }
 

@@ -59,7 +59,11 @@ pub(crate) fn origin(text: &str) -> Result<OriginPattern, ValueError> {
 
 /// The name of a method or of a header field.
 pub(crate) fn token(text: &str) -> Result<Arc<str>, ValueError> {
-    if is_token(text.as_bytes()) { Ok(text.into()) } else { Err(ValueError::new("is no token")) }
+    if is_token(text.as_bytes()) {
+        Ok(text.into())
+    } else {
+        Err(ValueError::hint("is no token", "write one name, such as GET or X-Total"))
+    }
 }
 
 /// `100/1m`: requests, and the time in which they may come.
@@ -192,7 +196,12 @@ pub(crate) fn speed_group(text: &str) -> Result<Option<SpeedGroup>, ValueError> 
 /// A field that the target gets from the answer of a server, with `*` at its end or not.
 pub(crate) fn copied_field(text: &str) -> Result<Arc<str>, ValueError> {
     let start = text.strip_suffix('*').unwrap_or(text);
-    header::field_name(start).map_err(|_| ValueError::new("is no field that the target may get"))?;
+    header::field_name(start).map_err(|_| {
+        ValueError::hint(
+            "is no field that the target may get",
+            "write for example \"Remote-User\" or \"Remote-*\"; no field of the connection or of the framing",
+        )
+    })?;
     Ok(text.to_ascii_lowercase().into())
 }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::config::keys::ValueError;
+use crate::config::keys::{ValueError, is_withheld};
 
 /// The hint of a hash that is refused.
 const MAKE: &str = "`smolgate hash` and `htpasswd -nB NAME` make a hash";
@@ -33,7 +33,10 @@ pub(crate) fn user_name(name: &str) -> Result<Arc<str>, ValueError> {
     if is_fine && !name.chars().any(|char| char.is_control() || char == ':') {
         Ok(name.into())
     } else {
-        Err(ValueError::new("has a name that is empty, too long, or has a colon or a control character"))
+        Err(ValueError::hint(
+            "has a name that is empty, too long, or has a colon or a control character",
+            "write a name of up to 255 bytes without spaces around it",
+        ))
     }
 }
 
@@ -41,6 +44,10 @@ pub(crate) fn user_name(name: &str) -> Result<Arc<str>, ValueError> {
 pub(crate) fn password_hash(hash: &str) -> Result<Arc<str>, ValueError> {
     if !cfg!(feature = "auth") {
         return Err(ValueError::new("has a password, and this program was built without the feature `auth`"));
+    }
+    // No password fits it.
+    if is_withheld(hash) {
+        return Ok(hash.into());
     }
     if let Some((_, why)) = REFUSED.iter().find(|(start, _)| hash.starts_with(start)) {
         return Err(ValueError::hint(why, MAKE));

@@ -2,6 +2,7 @@
 
 use crate::config::diagnostics::{Span, Spanned, did_you_mean, quoted};
 use crate::config::dialects::compose::project::{LabelError, pairs};
+use crate::config::plan::Policies;
 use crate::config::syntax::{Node, Value};
 
 /// Prefixes of labels, before the first dot. If two labels set the same key, the first prefix counts.
@@ -35,7 +36,7 @@ pub(in crate::config::dialects::compose) enum With {
 
 /// Every label: its name, its meaning, and the routes that it goes with. A new key of rules becomes a label by a
 /// row. The first name of a key is the one that messages list.
-pub(super) const KEYS: [(&str, Key, With); 98] = [
+pub(super) const KEYS: [(&str, Key, With); 99] = [
     ("host", Key::Host, With::Any),
     ("port", Key::Port, With::Any),
     ("port.http", Key::PortHttp, With::Connections),
@@ -109,6 +110,7 @@ pub(super) const KEYS: [(&str, Key, With); 98] = [
     ("upstream.idle_timeout", Key::Upstream("idle_timeout"), With::Any),
     ("upstream.max_idle", Key::Upstream("max_idle"), With::Any),
     ("upstream.tcp_keepalive", Key::Upstream("tcp_keepalive"), With::Any),
+    ("upstream.http2", Key::Upstream("http2"), With::Requests),
     ("upstream.retry_statuses", Key::Upstream("retry_statuses"), With::Requests),
     ("upstream.hold_max", Key::Upstream("hold_max"), With::Any),
     ("upstream.slow_start", Key::Upstream("slow_start"), With::Any),
@@ -135,6 +137,9 @@ pub(super) const KEYS: [(&str, Key, With); 98] = [
     ("strip_path_prefix", Key::Rule("strip_path_prefix"), With::Requests),
     ("pass_host", Key::Rule("pass_host"), With::Requests),
 ];
+
+/// The hint for keys of policies that are no labels.
+const IN_A_SET: &str = "a set of policies in a native file may have it, and `smolgate.policy` names the set";
 
 impl Key {
     /// The key of a rule that forwards requests, or that passes connections on. A dot leads into a mapping.
@@ -229,6 +234,17 @@ impl Labels {
             labels.faults.extend(plain.faults.iter().cloned());
         }
         labels
+    }
+
+    /// The hint for labels whose route is probably none, because its name is the beginning of a key: `upstream` of
+    /// `smolgate.upstream.hold`.
+    pub(in crate::config::dialects::compose) fn no_route(&self) -> Option<String> {
+        let (route, first) = (self.route.as_deref()?, self.labels.first()?);
+        let is_beginning = |word: &str| word.split_once('.').is_some_and(|(start, _)| start == route);
+        if matches!(first.key, Key::Upstream(_)) && KEYS.iter().any(|(word, ..)| is_beginning(word)) {
+            return Some(format!("write `smolgate.{}`; `{route}` would be the name of a route", first.word));
+        }
+        Policies::KEYS.contains(&route).then(|| IN_A_SET.to_owned())
     }
 
     /// The names and values that all services with this route have, if the service shares it with others.
@@ -340,6 +356,7 @@ fn unknown(name: &Spanned<String>, rest: &str) -> LabelError {
     let hint = match did_you_mean(last, KEYS.iter().map(|(word, ..)| *word)) {
         Some(known) if known == last => "the name of a route has letters, digits, `-` and `_`".into(),
         Some(known) => format!("did you mean `{}{known}`?", &name.value[..name.value.len() - last.len()]),
+        None if Policies::KEYS.iter().any(|key| rest.split('.').next() == Some(key)) => IN_A_SET.into(),
         None => {
             let is_first = |(index, (_, key, _)): &(usize, &(&str, Key, With))| {
                 !KEYS[..*index].iter().any(|(_, before, _)| before == key)

@@ -104,7 +104,8 @@ fn hosts(values: &mut Values<'_, '_>, labels: &Labels, service: Span) -> Vec<Spa
     // A misspelt label is probably the missing one.
     if labels.get(Key::Host).is_none() && labels.faults.is_empty() {
         let route = labels.route.as_ref().map(|route| format!("{route}.")).unwrap_or_default();
-        let hint = format!("add the label `smolgate.{route}host` with the domain it is for");
+        let add = || format!("add the label `smolgate.{route}host` with the domain it is for");
+        let hint = labels.no_route().unwrap_or_else(add);
         values.reader.report.error_hint(labels.span().unwrap_or(service), "it has no `host`", hint);
     }
     hosts

@@ -32,11 +32,11 @@ impl Seeker<'_, '_> {
             let hint = "write it in front of the host: `target: https://...`";
             values.error(Key::Scheme, "`scheme` means nothing beside `target`", hint);
             let target = values.parsed(Key::Target, parse)?.value;
-            check_tls(values, target.scheme == Some(Scheme::Https));
+            check_tls(values, target.scheme.is_some_and(Scheme::is_encrypted));
             self.warn_of_localhost(values, span, &target.host);
             return Some((span, node));
         }
-        let is_tls = scheme.is_some_and(|scheme| scheme.value == Scheme::Https);
+        let is_tls = scheme.is_some_and(|scheme| scheme.value.is_encrypted());
         if !passthrough {
             check_tls(values, is_tls);
         }
@@ -141,7 +141,9 @@ fn scheme(text: &str) -> Result<Scheme, ValueError> {
     match text {
         "http" => Ok(Scheme::Http),
         "https" => Ok(Scheme::Https),
-        _ => Err(ValueError::hint("is not a scheme of services", "write http or https")),
+        "h2c" => target::spoken(Scheme::H2c),
+        "h2" => target::spoken(Scheme::H2),
+        _ => Err(ValueError::hint("is not a scheme of services", "write http, https, h2c or h2")),
     }
 }
 
@@ -171,7 +173,7 @@ fn raw_target(text: &str) -> Result<TargetText, ValueError> {
         _ => ValueError { hint: error.hint.and(Some(FORM)), ..error },
     })?;
     match target.scheme {
-        Some(Scheme::Http | Scheme::Https) => {
+        Some(scheme) if scheme.is_http() => {
             Err(ValueError::hint("is for requests, and `passthrough` passes bytes on", FORM))
         }
         _ => Ok(target),

@@ -41,7 +41,7 @@ impl CertsAction {
 impl CertsWhat {
     /// An action has no dot, unlike most names of hosts.
     #[expect(clippy::unnecessary_wraps, reason = "a parser of clap")]
-    pub(super) fn parse(text: &str) -> Result<Self, String> {
+    pub(in crate::cli) fn parse(text: &str) -> Result<Self, String> {
         let action = CertsAction::ALL.iter().find(|(word, ..)| *word == text);
         Ok(action.map_or_else(|| Self::Name(text.to_owned()), |(_, action, _)| Self::Action(*action)))
     }
