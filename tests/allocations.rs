@@ -48,6 +48,7 @@ http_routes:
     share: 100%
     rewrite: "/{id}?from={path}"
     request_id: true
+    traceparent: true
     headers:
       request: { set: { X-Id: "{id} {request_id} {client}" }, remove: ["X-A*"] }
       response: { set: { X-Id: "{id} {request_id}" }, default: { Cache-Control: no-store }, remove: Server }

@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Policies and files under Chromium: CORS with preflights, cookies and errors that pages can read, a single-page
-# application, a sign-in by `auth.forward`, compression and streams, pages of one's own and maintenance. Needs the Debian
+# application, a sign-in by `auth.forward`, compression and streams, pages of one's own and maintenance. Then the page of the
+# internal API, in tests/page.py. Needs the Debian
 # packages chromium and python3. Everything is on loopback: names below `localhost` lead there.
 # shellcheck source=tests/scripts/common.sh
 source "$(dirname "$0")/scripts/common.sh"
@@ -225,4 +226,6 @@ start chromium chromium --headless=new --no-sandbox --disable-gpu --no-first-run
 code=0
 wait "$report" || code=1
 cat "$work/report.txt"
+# The page of the internal API.
+timeout 300 python3 tests/page.py || code=1
 exit "$code"

@@ -1,5 +1,5 @@
-//! `headers`, `hsts` and `request_id`: fields that a rule changes, over real connections. Judged by what the target and the
-//! client received.
+//! `headers`, `hsts`, `request_id` and `traceparent`: fields that a rule changes, over real connections. Judged by what the
+//! target and the client received.
 
 #![cfg(feature = "files")]
 
@@ -38,6 +38,7 @@ listeners:
       - { host: dead.test, target: "http://{dead}", headers: { response: { set: { X-Own: "{path}" }, remove: Retry-After } } }
       - { host: files.test, files: "{folder}", headers: { response: { set: { X-Own: "{path}", Last-Modified: never } } } }
       - { host: off.test, headers: false, respond: { body: off } }
+      - { host: trace.test, traceparent: true, target: "http://{upstream}", headers: { response: { set: { X-Trace: "{traceparent}" } } } }
       - { host: inherits.test, target: "http://{upstream}" }
       - { host: id.test, request_id: true, target: "http://{upstream}", headers: { response: { set: { X-Request-Id: "{request_id}" } } } }
       - { host: id.test, request_id: X-Trace, target: "http://{upstream}" }
@@ -162,6 +163,54 @@ fn an_identity_of_a_stranger_is_replaced_and_logged() {
     support::until("the line is written", || {
         std::fs::read_to_string(&log).is_ok_and(|text| text.contains(&line))
     });
+}
+
+/// W3C Trace Context: a well-formed context goes on. Another one is replaced, and the state of its vendors with it.
+#[test]
+fn a_trace_goes_on_or_begins_and_is_logged() {
+    const GIVEN: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00";
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("access.log");
+    let upstream = Upstream::answers(ANSWER);
+    let config = format!("access_log: {}\n{}", log.display(), CONFIG.replace("{dead}", "127.0.0.1:1"));
+    let gate = TestGate::start(&config, &[("upstream", &upstream), ("folder", &dir.path().display())]);
+    let logged = |what: &str| {
+        support::until(what, || std::fs::read_to_string(&log).is_ok_and(|text| text.contains(what)));
+    };
+    let with = |trace: &str| format!("traceparent: {trace}\r\ntracestate: vendor=1\r\n");
+    let sent = |index: usize, name: &str| {
+        let head = &upstream.requests()[index].head;
+        head.all(name).into_iter().map(str::to_owned).collect::<Vec<_>>()
+    };
+    // A rule with the key, and one without it.
+    for (index, host) in ["trace.test", "inherits.test"].into_iter().enumerate() {
+        ask(&gate, host, "/", &with(GIVEN));
+        assert_eq!(
+            (sent(index, "traceparent"), sent(index, "tracestate")),
+            (vec![GIVEN.into()], vec!["vendor=1".into()])
+        );
+    }
+    let given = format!("\"traceparent\":\"{GIVEN}\"");
+    support::until("both lines", || {
+        std::fs::read_to_string(&log).is_ok_and(|text| text.matches(&given).count() == 2)
+    });
+
+    let mut seen = vec![GIVEN.to_owned()];
+    for (index, lines) in [(2, String::new()), (3, with("00-broken")), (4, with(&GIVEN.to_uppercase()))] {
+        let response = ask(&gate, "trace.test", "/", &lines);
+        let made = sent(index, "traceparent");
+        assert!(made.len() == 1 && made[0].len() == GIVEN.len() && made[0].starts_with("00-"), "{made:?}");
+        assert!(made[0].ends_with("-01") && !seen.contains(&made[0]), "{made:?}");
+        assert_eq!(sent(index, "tracestate"), [""; 0]);
+        assert_eq!(response.get("x-trace"), Some(&*made[0]));
+        logged(&format!("\"traceparent\":\"{}\"", made[0]));
+        seen.extend(made);
+    }
+    // Without the key, garbage goes on as any field does, and no line has it.
+    ask(&gate, "inherits.test", "/last", &with("00-broken"));
+    assert_eq!(sent(5, "traceparent"), ["00-broken"]);
+    logged("/last");
+    assert!(!std::fs::read_to_string(&log).unwrap().contains("00-broken"));
 }
 
 /// RFC 6797, section 7.2: the field is not sent in the clear.

@@ -2,8 +2,9 @@
 
 mod internal_support;
 
-use std::io::{ErrorKind, Write};
+use std::io::{ErrorKind, Read, Write};
 use std::net::SocketAddr;
+use std::ops::ControlFlow;
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::SeqCst;
@@ -12,6 +13,7 @@ use std::time::Duration;
 use internal_support::{Answer, Api, Fake, PATIENCE, read_all};
 use smolgate::config::plan::{Bind, InternalBind, Secret};
 use smolgate::internal_api::{Limits, Phase, Server, client};
+use smolgate::log::access::{READERS_MAX, TailFilter};
 
 #[test]
 fn every_endpoint_answers_and_closes() {
@@ -370,4 +372,176 @@ fn the_client_does_not_wait_for_ever() {
         client::get(&bind, None, "/livez", PATIENCE).unwrap_err().kind(),
         ErrorKind::ConnectionRefused
     );
+}
+
+/// The shape of `/stats` is stable: a script may read every field that stands here.
+#[test]
+fn stats_are_every_counter_as_a_number() {
+    let api = Api::start();
+    let worker = api.fake.counters.worker();
+    let http = worker.listener(&"http".into(), "http");
+    http.opened.add(2);
+    http.requests.add(1);
+    http.duration.observe(Duration::from_millis(3));
+    worker.rule(&"http".into(), &"r".into()).exchange("GET", 404);
+    worker.local_reply(smolgate::reason::Reason::NoRule);
+    let answer = api.ask("GET /stats", "");
+    assert!(answer.has("content-type: application/json"), "{}", answer.head);
+    let mut stats: serde_json::Value = serde_json::from_str(&answer.body).unwrap();
+    for (field, is_right) in [
+        ("version", stats["version"] == env!("CARGO_PKG_VERSION")),
+        ("time_ms", stats["time_ms"].as_u64().is_some_and(|time| time > 1_700_000_000_000)),
+        ("uptime_seconds", stats["uptime_seconds"].is_u64()),
+        ("process", cfg!(not(target_os = "linux")) || stats["process"]["resident_bytes"].is_u64()),
+    ] {
+        assert!(is_right, "{field}: {}", answer.body);
+        stats.as_object_mut().unwrap().remove(field).unwrap();
+    }
+    let bounds = serde_json::json!([
+        1.0, 2.5, 5.0, 10.0, 25.0, 50.0, 100.0, 250.0, 500.0, 1000.0, 2500.0, 5000.0, 10000.0, 30000.0,
+        60000.0
+    ]);
+    let durations = |third: u64, total: f64| serde_json::json!({ "counts": [0, 0, third, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], "total_ms": total });
+    let no_responses = serde_json::json!({ "1xx": 0, "2xx": 0, "3xx": 0, "4xx": 0, "5xx": 0, "other": 0 });
+    let responses = serde_json::json!({ "1xx": 0, "2xx": 0, "3xx": 0, "4xx": 1, "5xx": 0, "other": 0 });
+    let routes: serde_json::Value = serde_json::from_str(&api.ask("GET /routes", "").body).unwrap();
+    let rule = |index: usize, responses: &serde_json::Value| {
+        let mut rule = routes[index].clone();
+        rule["responses"] = responses.clone();
+        rule
+    };
+    let orders: serde_json::Value = serde_json::from_str(&api.ask("GET /certificates", "").body).unwrap();
+    assert_eq!(
+        stats,
+        serde_json::json!({
+            "phase": "ready", "generation": 7,
+            "reloads": { "ok": 0, "failed": 0, "last_ok": false, "last_ok_ms": 0, "rejected_services": 0 },
+            "bounds_ms": bounds,
+            "listeners": [{
+                "name": "http", "connections": 2, "open": 2, "accept_errors": 0, "requests": 1, "bytes_received": 0,
+                "bytes_sent": 0, "tunnels_open": 0, "handshakes": 0, "handshakes_failed": 0, "streams": 0,
+                "durations": durations(1, 3.0),
+            }],
+            "rules_total": 3,
+            // As in `/routes`; both rules of this plan have one name.
+            "rules": [rule(1, &responses), rule(2, &responses), rule(3, &no_responses)],
+            "upstreams": [{
+                "name": "users", "connections_opened": 0, "connections_reused": 0, "connections_failed": 0,
+                "retries": 0, "waiting": 0, "held": 0, "durations": { "counts": [], "total_ms": 0.0 },
+                "endpoints": [{
+                    "upstream": "users", "target": "10.0.0.1:80", "state": "up", "weight": 1, "backup": false,
+                    "open": 0, "requests": 0, "failures": 0, "ejections": 0, "checks_passed": 0, "checks_failed": 0,
+                }],
+            }],
+            "replies": [{ "reason": "no_rule", "status": 404, "count": 1, "text": "No rule matches this request." }],
+            "certificates": [],
+            "orders": orders,
+            "access_log_lines_lost": 0, "log_lines_lost": 0,
+        })
+    );
+}
+
+/// A browser gets the page, without a token, because it holds no data. curl gets the list.
+#[cfg(feature = "page")]
+#[test]
+fn browsers_get_the_page() {
+    let api = Api::with(Some("s3cret"), Limits::default());
+    let browser = "Accept: text/html,application/xhtml+xml\r\nUser-Agent: Mozilla/5.0\r\n";
+    let page = api.ask("GET /", browser);
+    assert_eq!(page.status, 200);
+    assert!(page.body.starts_with("<!doctype html>") && page.has("content-type: text/html; charset=utf-8"));
+    let policy = page.head.lines().find_map(|line| line.strip_prefix("content-security-policy: ")).unwrap();
+    for part in ["default-src 'none'", "script-src 'sha256-", "connect-src 'self'", "frame-ancestors 'none'"]
+    {
+        assert!(policy.contains(part), "{policy}");
+    }
+    assert!(page.has("referrer-policy: no-referrer") && page.has("x-frame-options: deny"), "{}", page.head);
+    let head = api.ask("HEAD /", browser);
+    assert_eq!((head.status, head.body.as_str()), (200, ""));
+    assert_eq!(api.ask("POST /", browser).status, 405);
+    for path in ["/stats", "/tail", "/explain?url=a", "/nothing"] {
+        assert_eq!(api.ask(&format!("GET {path}"), browser).status, 401, "{path}");
+    }
+    assert_eq!(api.ask("GET /", "Accept: */*\r\n").status, 401);
+
+    let open = Api::start();
+    assert!(open.ask("GET /", "Accept: */*\r\n").body.starts_with("smolgate "));
+    let rebound = format!("GET / HTTP/1.1\r\nHost: evil.example\r\n{browser}\r\n");
+    assert_eq!(Answer::of(&open.raw(rebound.as_bytes())).status, 403);
+}
+
+#[test]
+fn a_page_of_another_site_sees_nothing() {
+    let api = Api::start();
+    for path in ["/stats", "/tail", "/explain?url=a"] {
+        for mark in
+            ["Sec-Fetch-Site: cross-site", "Origin: http://evil.example", "Origin: http://localhost:3000"]
+        {
+            assert_eq!(api.ask(&format!("GET {path}"), &format!("{mark}\r\n")).status, 403, "{path} {mark}");
+        }
+        let rebound = format!("GET {path} HTTP/1.1\r\nHost: evil.example\r\nSec-GPC: 1\r\n\r\n");
+        assert_eq!(Answer::of(&api.raw(rebound.as_bytes())).status, 403, "{path}");
+    }
+    let own = "Sec-Fetch-Site: same-origin\r\nReferer: http://localhost/\r\n";
+    assert_eq!(api.ask("GET /stats", own).status, 200);
+}
+
+#[test]
+fn explain_tells_what_the_gate_says() {
+    let api = Api::start();
+    let told = |path: &str| {
+        let answer = api.ask(&format!("GET {path}"), "");
+        (answer.status, answer.body)
+    };
+    assert_eq!(told("/explain?url=http://a/b%20c"), (200, "GET http://a/b c\n".to_string()));
+    assert_eq!(told("/explain?url=a&method=POST"), (200, "POST a\n".to_string()));
+    assert_eq!(told("/explain?url=bad"), (400, "cannot read the URL\n".to_string()));
+    assert_eq!((told("/explain").0, told("/explain?ulr=a").0), (400, 400));
+}
+
+#[test]
+fn a_fifth_reader_is_told_that_there_are_four() {
+    let api = Api::start();
+    let read = |api: &Api| {
+        let mut stream = api.connect();
+        stream.write_all(b"GET /tail HTTP/1.1\r\nHost: localhost\r\n\r\n").unwrap();
+        let mut first = [0; 12];
+        stream.read_exact(&mut first).unwrap();
+        (stream, String::from_utf8(first.to_vec()).unwrap())
+    };
+    let readers: Vec<_> = (0..READERS_MAX).map(|_| read(&api)).collect();
+    assert!(readers.iter().all(|(_, status)| status == "HTTP/1.1 200"));
+    let answer = api.ask("GET /tail", "");
+    assert!(
+        answer.status == 503 && answer.body.starts_with("4 readers are there already"),
+        "{}",
+        answer.body
+    );
+    // Probes are answered all the same.
+    assert_eq!(api.ask("GET /livez", "").status, 200);
+    drop(readers);
+    let deadline = std::time::Instant::now() + PATIENCE;
+    while read(&api).1 != "HTTP/1.1 200" {
+        assert!(std::time::Instant::now() < deadline, "a reader that left makes room");
+        std::thread::yield_now();
+    }
+    assert_eq!(api.ask("HEAD /tail", "").status, 405);
+    for query in ["status=teapot", "slow_ms=1s", "reason=because", "colour=red"] {
+        assert_eq!(api.ask(&format!("GET /tail?{query}"), "").status, 400, "{query}");
+    }
+}
+
+#[test]
+fn a_reader_is_told_when_the_gate_stops() {
+    let api = Api::start();
+    let bind = InternalBind::Tcp(Bind::Address(api.address()));
+    // Its first piece is empty: the head has come.
+    let mut each = |piece: &[u8]| {
+        assert_eq!(piece, b"");
+        api.fake.tail.close();
+        ControlFlow::Continue(())
+    };
+    assert_eq!(client::follow(&bind, None, "/tail", PATIENCE, &mut each).unwrap().0, 200);
+    assert!(api.fake.tail.read(TailFilter::default()).is_none());
+    assert_eq!(client::follow(&bind, None, "/tail", PATIENCE, &mut |_| panic!("no piece")).unwrap().0, 503);
 }

@@ -1,8 +1,11 @@
-//! The log of the real program: what a line about a failure says, and how repeated lines are folded.
+//! The log of the real program: what a line about a failure says, and how repeated lines are folded. Exchanges as they
+//! end, and the table of counters.
 
 mod support;
 
 use std::fs;
+use std::io::{BufRead, BufReader, Read, Write};
+use std::process::{Child, Command, Stdio};
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -154,4 +157,128 @@ fn a_stop_tells_what_was_left_out() {
         let told = told(&scene.program.log(), "exchange failed");
         told.0 + told.1 == FAILURES
     });
+}
+
+/// A verb that asks the gate of a scene, with its output, which is no terminal.
+fn asking(scene: &Scene, arguments: &[&str]) -> Child {
+    let address = scene.program.internal_address().to_string();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_smolgate"));
+    Program::without_variables(&mut command).args(arguments).args(["--address", &address]);
+    command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+/// The number of lines that the tail of a scene has been asked for so far: those readers that the gate has.
+fn wait_readers(scene: &Scene, count: usize) {
+    let address = scene.program.internal_address();
+    // With four readers, a further one is refused. Until then, each try comes and leaves.
+    let read = || {
+        let mut client = Client::connect(address);
+        client.send(format!("GET /tail?rule=none HTTP/1.1\r\nHost: {address}\r\n\r\n"));
+        (client.read_head().start.contains(" 200 "), client)
+    };
+    until("the readers are there", || {
+        let mine: Vec<_> = (0..4 - count).map(|_| read()).collect();
+        mine.iter().all(|(is_reader, _)| *is_reader) && !read().0
+    });
+}
+
+#[test]
+fn tail_prints_exchanges_as_they_end() {
+    let scene = Scene::new("human", &[]);
+    let mut human = asking(&scene, &["tail", "--status", "5xx"]);
+    let mut json =
+        asking(&scene, &["tail", "--json", "--host", "closes.test", "--reason", "upstream_closed"]);
+    wait_readers(&scene, 2);
+    scene.fail(&get("a.test", "/first"));
+    scene.fail(
+        "POST /pay HTTP/1.1\r\nHost: closes.test:8080\r\nCookie: secret\r\nContent-Length: 4\r\n\r\nbody",
+    );
+    let mut lines = BufReader::new(human.stdout.take().unwrap()).lines().map(Result::unwrap);
+    let (first, second) = (lines.next().unwrap(), lines.next().unwrap());
+    assert!(first.contains("  502  GET ") && first.contains("a.test/first"), "{first}");
+    assert!(first.ends_with("  connect_refused") && !first.contains('\x1b'), "{first}");
+    assert!(second.contains("  502  POST ") && second.ends_with("  upstream_closed"), "{second}");
+    let line = BufReader::new(json.stdout.take().unwrap()).lines().next().unwrap().unwrap();
+    let exchange: Value = serde_json::from_str(&line).unwrap_or_else(|error| panic!("{error}: {line}"));
+    assert_eq!((&exchange["target"], &exchange["rule"]), (&"/pay".into(), &"closes".into()), "{line}");
+    assert!(!line.contains("secret"), "{line}");
+
+    // A stop ends what follows it.
+    scene.program.signal(Signal::TERM);
+    let ended = human.wait_with_output().unwrap();
+    let told = String::from_utf8(ended.stderr).unwrap();
+    assert!(ended.status.code() == Some(3) && told.contains("the gate has stopped"), "{told}");
+    json.wait().unwrap();
+}
+
+#[test]
+fn tail_says_what_is_wrong_with_its_options() {
+    let scene = Scene::new("human", &[]);
+    for (arguments, wrong) in [
+        (&["tail", "--status", "teapot"][..], "write a status, 404, or a class, 5xx"),
+        (&["tail", "--reason", "because"], "there is no such reason"),
+        (&["tail", "--slow", "soon"], "`--slow soon` is no duration"),
+    ] {
+        let ended = asking(&scene, arguments).wait_with_output().unwrap();
+        let told = String::from_utf8(ended.stderr).unwrap();
+        assert!(ended.status.code() == Some(2) && told.contains(wrong), "{told}");
+    }
+}
+
+#[test]
+fn top_prints_one_table_where_there_is_no_terminal() {
+    let scene = Scene::new("human", &[]);
+    scene.fail(&get("a.test", "/"));
+    let ended = asking(&scene, &["top"]).wait_with_output().unwrap();
+    let text = String::from_utf8(ended.stdout).unwrap();
+    assert!(ended.status.success(), "{text}");
+    assert!(
+        text.starts_with(concat!("smolgate ", env!("CARGO_PKG_VERSION"), "  ready  generation 1  up ")),
+        "{text}"
+    );
+    let row = |start: &str| {
+        let line =
+            text.lines().find(|line| line.starts_with(start)).unwrap_or_else(|| panic!("no {start}: {text}"));
+        line.split("  ").map(str::trim).filter(|cell| !cell.is_empty()).map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(row("two words")[1..], ["*/", "proxy", "0", "1", "0", "1"]);
+    assert_eq!(row("connect_refused")[1..4], ["502", "0", "1"]);
+    assert_eq!(row(&format!("http://{}", scene.refuses))[1], scene.refuses.to_string());
+    assert!(!text.contains('\x1b'), "{text}");
+}
+
+/// In a terminal, the table stays until `q`, and then the screen is as it was. `script` is the terminal.
+#[test]
+fn top_fills_a_terminal_and_gives_it_back() {
+    let scene = Scene::new("human", &[]);
+    let (program, address) = (env!("CARGO_BIN_EXE_smolgate"), scene.program.internal_address());
+    let mut command = Command::new("script");
+    Program::without_variables(&mut command).args([
+        "-qec",
+        &format!("'{program}' top --address {address}"),
+        "/dev/null",
+    ]);
+    let Ok(mut child) = command.stdin(Stdio::piped()).stdout(Stdio::piped()).env("TERM", "xterm").spawn()
+    else {
+        eprintln!("skipped: there is no `script` here");
+        return;
+    };
+    let (mut keys, mut screen) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
+    let mut shown = Vec::new();
+    let mut read_until = |text: &str| {
+        let mut piece = [0; 4096];
+        while !String::from_utf8_lossy(&shown).contains(text) {
+            let read = screen.read(&mut piece).unwrap();
+            assert!(read > 0, "no {text:?}: {}", String::from_utf8_lossy(&shown));
+            shown.extend_from_slice(&piece[..read]);
+        }
+    };
+    read_until("/ filter  q quit");
+    read_until("\nRULE ");
+    keys.write_all(b"/tw").unwrap();
+    read_until("filter: tw_");
+    keys.write_all(b"o\rq").unwrap();
+    // The screen before comes back.
+    read_until("\x1b[?1049l");
+    assert!(child.wait().unwrap().success());
 }

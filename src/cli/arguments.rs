@@ -5,12 +5,12 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 
 use clap::builder::PossibleValuesParser;
-use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::error::ErrorKind;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 
 use super::demo::DemoVerb;
-use super::files::{Files, default_files, formats, lone_file};
+use super::files::{Files, default_files, formats, lone_file, with_tip};
 use super::logging::Logging;
 use super::serve::ServeVerb;
 use super::words::{Call, CertsWhat, ControlVerb};
@@ -70,6 +70,10 @@ pub enum Verb {
     Healthcheck(Call),
     /// Print the endpoints of upstreams, and whether they get requests
     Upstreams(Call),
+    /// Show rates, upstreams, rules and reasons of a running gate; without a terminal, print them once
+    Top(Call),
+    /// Print exchanges of a running gate as they end
+    Tail(Tail),
     /// Send no new requests to an endpoint, for example before it is stopped
     Drain(Drain),
     /// Send requests to a drained endpoint again
@@ -180,6 +184,32 @@ pub struct Certs {
     pub name: Option<String>,
 }
 
+/// The arguments of `tail`.
+#[derive(Args, Debug)]
+pub struct Tail {
+    /// The address of the internal API.
+    #[command(flatten)]
+    pub call: Call,
+    /// Only those of this rule
+    #[arg(long, value_name = "NAME")]
+    pub rule: Option<String>,
+    /// Only those with this status, 404 or 5xx
+    #[arg(long, value_name = "STATUS")]
+    pub status: Option<String>,
+    /// Only those for this host
+    #[arg(long, value_name = "HOST")]
+    pub host: Option<String>,
+    /// Only those that took at least so long, such as 1s
+    #[arg(long, value_name = "DURATION")]
+    pub slow: Option<String>,
+    /// Only those that the gate answered by itself, for this reason
+    #[arg(long, value_name = "CODE")]
+    pub reason: Option<String>,
+    /// Print each as a JSON object, with all that the access log has
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// The arguments of `drain` and `ready`.
 #[derive(Args, Debug)]
 pub struct Drain {
@@ -250,6 +280,8 @@ impl Verb {
             Verb::Reload(Reload { call, .. })
             | Verb::Healthcheck(call)
             | Verb::Upstreams(call)
+            | Verb::Top(call)
+            | Verb::Tail(Tail { call, .. })
             | Verb::Certs(Certs { call, .. })
             | Verb::Drain(Drain { call, .. })
             | Verb::Ready(Drain { call, .. }) => Some(&mut call.files),
@@ -286,22 +318,6 @@ fn after_help() -> String {
          starts the program anew with the same sockets.",
         default_files()
     )
-}
-
-/// Proxies whose files have a section in docs/migrate.md and no value of `--from`.
-const UNTRANSLATED: [&str; 5] = ["nginx", "haproxy", "envoy", "apache", "caddyfile"];
-
-/// Adds a tip to the error about files of such a proxy.
-fn with_tip(mut error: clap::Error) -> clap::Error {
-    if let Some(ContextValue::String(text)) = error.get(ContextKind::InvalidValue)
-        && UNTRANSLATED.contains(&text.to_lowercase().as_str())
-    {
-        let tip =
-            "its files are not translated; docs/migrate.md of the project shows them and ours side by side";
-        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
-        error.remove(ContextKind::SuggestedValue);
-    }
-    error
 }
 
 fn conflict(message: &str) -> clap::Error {

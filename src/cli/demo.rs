@@ -10,6 +10,7 @@ use super::logging::{self, Logging};
 use super::output;
 use crate::config::plan::{LogFormat, LogLevel};
 use crate::demo::whoami;
+use crate::gate::Explainer;
 use crate::log::setup::LogLevelHandle;
 use crate::metrics::Counters;
 
@@ -43,10 +44,10 @@ pub struct Who {
 }
 
 impl DemoVerb {
-    /// Runs until the process is told to stop.
-    pub fn run(&self) -> ExitCode {
+    /// Runs until the process is told to stop. The demo explains by `explainer`.
+    pub fn run(&self, explainer: Explainer) -> ExitCode {
         let ran = match self {
-            DemoVerb::Demo(logging) => demo(logging),
+            DemoVerb::Demo(logging) => demo(logging, explainer),
             DemoVerb::Whoami(who) => whoami(who),
         };
         ran.err().unwrap_or(ExitCode::SUCCESS)
@@ -61,9 +62,10 @@ impl DemoVerb {
     }
 }
 
-fn demo(logging: &Logging) -> Result<(), ExitCode> {
+fn demo(logging: &Logging, explainer: Explainer) -> Result<(), ExitCode> {
     let _level = log(logging)?;
-    crate::demo::run().map_err(|error| output::failure(output::UNABLE, &format!("the demo failed: {error}")))
+    let ran = crate::demo::run(explainer);
+    ran.map_err(|error| output::failure(output::UNABLE, &format!("the demo failed: {error}")))
 }
 
 fn whoami(who: &Who) -> Result<(), ExitCode> {

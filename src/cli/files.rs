@@ -121,6 +121,22 @@ pub(super) fn default_files() -> String {
     )
 }
 
+/// Proxies whose files have a section in docs/migrate.md and no value of `--from`.
+const UNTRANSLATED: [&str; 5] = ["nginx", "haproxy", "envoy", "apache", "caddyfile"];
+
+/// Adds a tip to the error about files of such a proxy.
+pub(super) fn with_tip(mut error: clap::Error) -> clap::Error {
+    if let Some(ContextValue::String(text)) = error.get(ContextKind::InvalidValue)
+        && UNTRANSLATED.contains(&text.to_lowercase().as_str())
+    {
+        let tip =
+            "its files are not translated; docs/migrate.md of the project shows them and ours side by side";
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip.into()]));
+        error.remove(ContextKind::SuggestedValue);
+    }
+    error
+}
+
 #[cfg(test)]
 mod tests {
     use std::path::Path;

@@ -11,10 +11,10 @@
 //! | 2 | the command line itself is wrong |
 //! | 3 | the gate cannot start, or cannot be reached |
 
+mod service;
+
 mod offline;
 mod remote;
-
-mod service;
 
 mod configuration;
 
@@ -34,13 +34,13 @@ mod logging;
 mod disk;
 mod output;
 
-pub use arguments::{Adaptation, Certs, Drain, Question, Reload, Running, StoreAction, Verb, parse};
+pub use arguments::{Adaptation, Certs, Drain, Question, Reload, Running, StoreAction, Tail, Verb, parse};
 pub use demo::DemoVerb;
 pub use disk::DiskInputs;
 pub use files::{Files, NamedFiles};
 pub use logging::Logging;
-pub use offline::{adapt, check, completion, explain, hash, routes, schema, store_key, version};
-pub use remote::{certs, control, drain, healthcheck, ready, reload, upstreams};
+pub use offline::{adapt, check, completion, explain, explained, hash, routes, schema, store_key, version};
+pub use remote::{certs, control, drain, healthcheck, ready, reload, tail, top, upstreams};
 pub use serve::ServeVerb;
 pub use service::run;
 pub use words::{Call, CertsAction, CertsWhat, ControlVerb};

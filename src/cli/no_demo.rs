@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::Subcommand;
 
 use super::logging::Logging;
+use crate::gate::Explainer;
 
 pub(super) const TIP: &str = "";
 
@@ -14,7 +15,7 @@ pub enum DemoVerb {}
 
 impl DemoVerb {
     /// Is never called.
-    pub fn run(&self) -> ExitCode {
+    pub fn run(&self, _: Explainer) -> ExitCode {
         match *self {}
     }
 

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 
 use super::arguments::Running;
 use super::disk::DiskInputs;
-use super::{configuration, logging, output};
+use super::{configuration, logging, offline, output};
 use crate::config::plan::Plan;
 use crate::config::{self, Overlay};
 use crate::gate::{CaughtSignals, Gate, GateError, Inherited};
@@ -55,6 +55,7 @@ fn serve(run: &Running) -> Result<(), ExitCode> {
         tracing::info!("stopped before it had started");
         return Ok(());
     };
+    gate.explain_with(offline::explained);
     tracing::info!("{}", gate.summary());
     if let Some(described) = described {
         tracing::warn!("{}", configuration::not_its_environment(&described));

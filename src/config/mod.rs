@@ -65,3 +65,5 @@ pub use syntax::Excerpts;
 pub use syntax::yaml::TEXT_BYTES_MAX;
 pub use view::view;
 pub use view_as_json::view_as_json;
+
+pub(crate) use keys::scalar::duration;

@@ -5,7 +5,7 @@
 
 use super::whoami::{Options, Server};
 use crate::config::{self, MemoryInputs};
-use crate::gate::{CaughtSignals, Gate};
+use crate::gate::{CaughtSignals, Explainer, Gate};
 use std::io::{self, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -32,10 +32,11 @@ http_routes:
 tcp: { port: "127.0.0.1:0", target: "{users}" }
 "#;
 
-/// Runs until INT or TERM. Fails if something cannot be started or printed.
-pub fn run() -> io::Result<()> {
+/// Runs until INT or TERM. The internal API explains by `explainer`. Fails if something cannot be started or printed.
+pub fn run(explainer: Explainer) -> io::Result<()> {
     let mut caught = CaughtSignals::new()?;
     let Some(demo) = caught.unless_stopped(Demo::start)?.transpose()? else { return Ok(()) };
+    demo.gate.explain_with(explainer);
     let mut out = io::stdout().lock();
     out.write_all(demo.guide().as_bytes())?;
     out.flush()?;

@@ -171,6 +171,7 @@ mod tests {
     use super::*;
     use crate::config::plan::Plan;
     use crate::generation::{Generation, GenerationHandle};
+    use crate::log::AccessSwitch;
     use crate::tls::TicketKeys;
     use crate::upstream::NameCache;
 
@@ -250,7 +251,7 @@ mod tests {
             &NameCache::default(),
             &TicketKeys::default(),
             &Arc::default(),
-            None,
+            AccessSwitch::default(),
             None,
         );
         let generation = Arc::new(generation.unwrap());

@@ -11,10 +11,11 @@ use crate::config::{
     plan::{Action, Change, Conflict, Plan},
 };
 use crate::internal_api::control::{
-    Asking, CertificateFuture, CertificateQuestion, ChangeError, ChangeFuture, Changed, OrderedCertificate,
-    ReloadFuture,
+    Asking, CertificateFuture, CertificateQuestion, ChangeError, ChangeFuture, Changed, ExplanationFuture,
+    OrderedCertificate, ReloadFuture,
 };
 use crate::internal_api::{Control, Phase};
+use crate::log::access::{TailFilter, TailReader};
 use crate::metrics::{Counters, EndpointFigures};
 
 /// Weak, because the gate holds the internal API, which holds this value.
@@ -102,6 +103,19 @@ impl Control for GateControl {
             Some((name.to_owned(), drained))
         };
         std::iter::once((which, None)).chain(splits).find_map(find)
+    }
+
+    fn explain(&self, method: &str, url: &str) -> ExplanationFuture<'_> {
+        let explainer = self.0.upgrade().and_then(|state| state.explainer.get().copied());
+        let (plan, method, url) = (self.plan(), method.to_owned(), url.to_owned());
+        Box::pin(async move {
+            let explainer = explainer.ok_or("this gate explains nothing")?;
+            smol::unblock(move || explainer(&plan, &method, &url)).await
+        })
+    }
+
+    fn tail(&self, filter: TailFilter) -> Option<TailReader> {
+        self.0.upgrade()?.tail.read(filter)
     }
 
     fn view(&self) -> String {

@@ -16,6 +16,10 @@ pub type ChangedLoader = Box<dyn Fn(&Overlay) -> Result<Loaded, Diagnostics> + S
 /// Called with each plan that takes effect after the first.
 pub type OnPlan = Box<dyn Fn(&Plan) + Send + Sync>;
 
+/// Says which rule of a plan takes a request, by its method and URL. Blocks, because it may look at certificates. The
+/// error is a sentence.
+pub type Explainer = fn(&Plan, &str, &str) -> Result<String, String>;
+
 /// The reason why a gate could not start, or why a reload was refused. Nothing has changed then.
 #[derive(Debug)]
 pub enum GateError {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use smol::Task;
 use smol::channel::{Sender, bounded};
 
-use super::error::{ChangedLoader, GateError, Loader, OnPlan};
+use super::error::{ChangedLoader, Explainer, GateError, Loader, OnPlan};
 use super::process::{CaughtSignals, Inherited, SignalRequest};
 use super::state::GateState;
 use crate::config::Overlay;
@@ -73,6 +73,11 @@ impl Gate {
         let state = GateState::new(loader, counters, on_plan, name_cache)?;
         smol::block_on(state.start(Inherited::default()))?;
         Ok(Self { state })
+    }
+
+    /// Lets the internal API explain which rule takes a request. A second call changes nothing.
+    pub fn explain_with(&self, explainer: Explainer) {
+        let _ = self.state.explainer.set(explainer);
     }
 
     /// The first address on which the listener of that name accepts. Port 0 is replaced by the port that the

@@ -40,7 +40,7 @@ mod tests;
 pub use crate::generation::{
     certificate_for, check_certificates, has_certificate, ordered_name, ordered_names,
 };
-pub use error::{ChangedLoader, GateError, Loader, OnPlan};
+pub use error::{ChangedLoader, Explainer, GateError, Loader, OnPlan};
 pub use gate::Gate;
 pub use process::{CaughtSignals, Inherited};
 pub use services::stored;

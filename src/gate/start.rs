@@ -65,6 +65,7 @@ impl GateState {
             workers.ended().await;
         }
         services.await;
+        self.tail.close();
         // Stopping removes a file, which may block.
         smol::unblock(move || if is_replaced { internal.leave_socket() } else { internal.stop() }).await;
         if let Some((_, log)) = access {

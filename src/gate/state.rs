@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use std::num::NonZero;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::SystemTime;
 
 use arc_swap::ArcSwapOption;
@@ -16,7 +16,7 @@ use smol::Task;
 use smol::channel::{Receiver, Sender, bounded};
 
 use super::background::Background;
-use super::error::{ChangedLoader, GateError, OnPlan};
+use super::error::{ChangedLoader, Explainer, GateError, OnPlan};
 use super::services::{KeyService, Services};
 use super::sockets::{self, ListenKey, NewSockets};
 use super::workers::{RollCall, Workers};
@@ -26,7 +26,7 @@ use crate::files;
 use crate::generation::{Generation, GenerationHandle, Permits, certificates};
 use crate::health::Checker;
 use crate::internal_api::{Phase, Server, may_bind_unix};
-use crate::log::AccessLog;
+use crate::log::{AccessLog, AccessSwitch, Tail, TailObserver};
 use crate::metrics::Counters;
 use crate::tls::{self, Issued, TicketKeys};
 use crate::upstream::NameCache;
@@ -48,6 +48,10 @@ pub(super) struct GateState {
     issued: Arc<Issued>,
     pub(super) services: Services,
     pub(super) keys: KeyService,
+    /// The readers of exchanges as they end.
+    pub(super) tail: Arc<Tail>,
+    /// Set once, by the command line.
+    pub(super) explainer: OnceLock<Explainer>,
     pub(super) started: SystemTime,
     /// The generation that is served. `None` only before the start.
     current: ArcSwapOption<Generation>,
@@ -102,6 +106,8 @@ impl GateState {
             services: Services::new(issued.clone(), counters.clone(), certificates_changed(state.clone())),
             issued,
             keys: KeyService::new(),
+            tail: Arc::default(),
+            explainer: OnceLock::new(),
             loader,
             overlay: Mutex::default(),
             background,
@@ -202,10 +208,13 @@ impl GateState {
     ) -> Result<Arc<Generation>, GateError> {
         let before = self.current();
         let (names, issued) = (&self.name_cache, &self.issued);
+        let access = AccessSwitch::new(access, &self.tail);
         let generation =
             Generation::new(number, plan, names, &self.tickets, issued, access, before.as_deref());
         let invalid = |errors| GateError::Configuration(Diagnostics::new(certificates::of_upstreams(errors)));
         let generation = Arc::new(generation.map_err(invalid)?);
+        let observer: Arc<dyn TailObserver> = generation.clone();
+        self.tail.observe(Arc::downgrade(&observer));
         self.services.prepare(&generation);
         Ok(generation)
     }
@@ -298,7 +307,7 @@ impl GateState {
 
     pub(super) fn reopen_logs(&self) {
         let Some(generation) = self.current() else { return };
-        if let (Some(access), Some(plan)) = (&generation.access, &generation.plan.access_log)
+        if let (Some(access), Some(plan)) = (generation.access.log(), &generation.plan.access_log)
             && let AccessLogTo::File(path) = &plan.to
         {
             access.reopen();

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::config::plan::{AmbiguousPaths, Listener, Matcher, Plan, Protocol, Rule, RuleIdentities};
-use crate::log::AccessLog;
+use crate::log::{AccessSwitch, TailObserver};
 use crate::mux::SERVES_HTTP2;
 use crate::policy::{KeySets, ListenerPolicies, SharedSpeeds};
 use crate::routing::{Guards, RuleTable};
@@ -38,8 +38,8 @@ pub struct Generation {
     pub problems: Vec<Problem>,
     /// The upstreams of the plan.
     pub upstream_table: UpstreamTable,
-    /// The access log, if there is one.
-    pub access: Option<AccessLog>,
+    /// The access log, and the readers of exchanges.
+    pub access: AccessSwitch,
     /// Certificates that come while the gate runs, and answers to the challenges by which they are got.
     pub issued: Arc<Issued>,
 }
@@ -56,7 +56,7 @@ impl Generation {
         name_cache: &NameCache,
         tickets: &TicketKeys,
         issued: &Arc<Issued>,
-        access: Option<AccessLog>,
+        access: AccessSwitch,
         before: Option<&Generation>,
     ) -> Result<Self, Vec<UpstreamError>> {
         let tables = plan.listeners.iter().map(|listener| RuleTable::build(listener.rules())).collect();
@@ -102,6 +102,12 @@ impl Generation {
     /// Index of the listener with that name.
     fn listener(&self, name: &str) -> Option<usize> {
         self.plan.listeners.iter().position(|listener| &*listener.name == name)
+    }
+}
+
+impl TailObserver for Generation {
+    fn readers_changed(&self, are_there: bool) {
+        self.access.readers_changed(are_there);
     }
 }
 

@@ -10,7 +10,7 @@ use super::worker_state::WorkerState;
 use super::worker_upstreams::Upstreams;
 use crate::config::plan::{Action, HttpListener, Listener, Pass, Protocol, Rule, UpstreamId};
 use crate::http::HostKey;
-use crate::log::AccessLog;
+use crate::log::AccessLines;
 use crate::metrics::{ListenerCounters, RuleCounters};
 use crate::policy::{ConnectionSpeed, Paces, RulePolicies};
 use crate::routing::RequestView;
@@ -140,11 +140,19 @@ impl ListenerSnapshot {
         Some(self.generation.speeds.limit(speed).paces(connection))
     }
 
-    /// The access log, if there is one, unless the rule with this index has no lines in it.
-    pub fn access_log(&self, rule: Option<usize>) -> Option<&AccessLog> {
-        let log = self.generation.access.as_ref()?;
-        let is_silent = rule.and_then(|rule| self.rule(rule)).is_some_and(|rule| !rule.access_log);
-        (!is_silent).then_some(log)
+    /// The places where lines go, if any is wanted, unless the rule with this index has none.
+    pub fn access_lines(&self, rule: Option<usize>) -> Option<&AccessLines> {
+        let lines = self.generation.access.wanted()?;
+        (!self.is_silent(rule)).then_some(lines)
+    }
+
+    /// As [`ListenerSnapshot::access_lines`], for a connection that may end when other lines are wanted than now.
+    pub(super) fn later_access_lines(&self, rule: Option<usize>) -> Option<&AccessLines> {
+        (!self.is_silent(rule)).then_some(self.generation.access.lines())
+    }
+
+    fn is_silent(&self, rule: Option<usize>) -> bool {
+        rule.and_then(|rule| self.rule(rule)).is_some_and(|rule| !rule.access_log)
     }
 
     /// Name of an upstream, used or not.

@@ -8,7 +8,7 @@ use super::generation::Generation;
 use super::listener_snapshot::ListenerSnapshot;
 use super::worker_state::WorkerState;
 use crate::config::plan::{Rule, RuleIdentity, Upstream};
-use crate::log::AccessLog;
+use crate::log::AccessLines;
 use crate::metrics::ListenerCounters;
 use crate::worker::Worker;
 
@@ -16,8 +16,8 @@ use crate::worker::Worker;
 pub(crate) struct TunnelContext {
     pub(crate) state: Rc<WorkerState>,
     pub(crate) counters: Arc<ListenerCounters>,
-    /// The access log, if there is one and the rule has lines in it.
-    pub(crate) access: Option<AccessLog>,
+    /// The places where its line may go, unless the rule has none.
+    pub(crate) access: Option<AccessLines>,
     /// Name of the listener.
     pub(crate) listener: Arc<str>,
     /// Number of the generation, and index of the rule in it. Tunnels with equal values have equal contexts.
@@ -40,7 +40,7 @@ impl TunnelContext {
         Rc::new(Self {
             state: snapshot.state.clone(),
             counters: snapshot.counters.clone(),
-            access: snapshot.access_log(place.1).cloned(),
+            access: snapshot.later_access_lines(place.1).cloned(),
             listener: snapshot.listener().name.clone(),
             place,
             rule: rule.cloned(),

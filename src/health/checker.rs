@@ -179,6 +179,7 @@ fn take(upstreams: &[Checked], all: &mut HashMap<usize, Progress>, outcome: Outc
         let jitter = jitter();
         let is_up = !state.is_down();
         state.was_checked(result.is_ok());
+        state.set_fault(result.as_ref().err().map(String::as_str));
         if !progress.take(result.is_ok(), is_up, now, jitter) {
             continue;
         }

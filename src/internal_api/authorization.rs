@@ -39,19 +39,30 @@ fn equal(given: &[u8], expected: &[u8]) -> bool {
 /// leaves `Sec-Fetch-Site` out if the address is neither HTTPS nor loopback, and a page can have `Referer` left
 /// out. With another method the browser adds `Origin` (Fetch, section 3.2).
 pub(super) fn may_be_cross_site(request: &Request) -> bool {
+    let marks = marks(request);
+    let is_unmarked = marks.iter().all(Option::is_none);
+    marks.contains(&Some(false))
+        || (is_unmarked && request.method() == Method::Get && is_of_a_browser(request))
+}
+
+/// Whether a browser says that it sends this for a page of another site. That is enough where nothing is changed: no
+/// page can read the response to a request of another site.
+pub(super) fn is_cross_site(request: &Request) -> bool {
+    marks(request).contains(&Some(false))
+}
+
+/// Whether each mark of a browser names this site. `None` for a mark that is not there.
+fn marks(request: &Request) -> [Option<bool>; 3] {
     let is_own = |from: &str| {
         let authority = from.split_once("://").map(|(_, rest)| rest.split('/').next().unwrap_or_default());
         let is_host = |host: &str| authority.is_some_and(|authority| authority.eq_ignore_ascii_case(host));
         all_values(request, "host", is_host) == Some(true)
     };
-    let marks = [
+    [
         all_values(request, "sec-fetch-site", |site| matches!(site, "same-origin" | "none")),
         all_values(request, "origin", is_own),
         all_values(request, "referer", is_own),
-    ];
-    let is_unmarked = marks.iter().all(Option::is_none);
-    marks.contains(&Some(false))
-        || (is_unmarked && request.method() == Method::Get && is_of_a_browser(request))
+    ]
 }
 
 /// Whether a browser asks under a name that any site may have.

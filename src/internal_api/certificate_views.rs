@@ -8,35 +8,40 @@ use super::views::{is_false, json};
 use crate::internal_api::control::{CertificateTold, OrderedAttempt, OrderedCertificate};
 use crate::log::clock::Utc;
 
-/// The response to `/certificates`.
-pub(super) fn certificates_page(certificates: Vec<OrderedCertificate>) -> String {
-    #[derive(Serialize)]
-    struct Certificate {
-        name: String,
-        state: &'static str,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        until: Option<String>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        next_attempt: Option<String>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        error: Option<String>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        ca: Option<String>,
-        #[serde(skip_serializing_if = "Vec::is_empty")]
-        attempts: Vec<Attempt>,
-    }
-    #[derive(Serialize)]
-    struct Attempt {
-        at: String,
-        ca: String,
-        #[serde(skip_serializing_if = "is_false")]
-        staging: bool,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        error: Option<String>,
-    }
+/// A name for which certificates are ordered.
+#[derive(Serialize)]
+pub(super) struct CertificateView {
+    name: String,
+    state: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    until: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    next_attempt: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    ca: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    attempts: Vec<AttemptView>,
+}
+
+#[derive(Serialize)]
+struct AttemptView {
+    at: String,
+    ca: String,
+    #[serde(skip_serializing_if = "is_false")]
+    staging: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    error: Option<String>,
+}
+
+/// One name of the response to `/certificates`.
+pub(super) fn certificate_view(certificate: OrderedCertificate) -> CertificateView {
+    let OrderedCertificate { name, state, until, next, error, ca, attempts } = certificate;
     let time = |seconds: u64| Utc::from(UNIX_EPOCH + Duration::from_secs(seconds)).to_string();
-    let attempt = |OrderedAttempt { at, ca, staging, error }| Attempt { at: time(at), ca, staging, error };
-    let view = |OrderedCertificate { name, state, until, next, error, ca, attempts }| Certificate {
+    let attempt =
+        |OrderedAttempt { at, ca, staging, error }| AttemptView { at: time(at), ca, staging, error };
+    CertificateView {
         name,
         state,
         until: until.map(time),
@@ -44,8 +49,12 @@ pub(super) fn certificates_page(certificates: Vec<OrderedCertificate>) -> String
         error,
         ca,
         attempts: attempts.into_iter().map(attempt).collect(),
-    };
-    format!("{}\n", json(&certificates.into_iter().map(view).collect::<Vec<_>>()))
+    }
+}
+
+/// The response to `/certificates`.
+pub(super) fn certificates_page(certificates: Vec<OrderedCertificate>) -> String {
+    format!("{}\n", json(&certificates.into_iter().map(certificate_view).collect::<Vec<_>>()))
 }
 
 /// The answer to a question about certificates.

@@ -1,10 +1,12 @@
-//! A client of the internal API, for `smolgate reload` and `smolgate healthcheck`.
+//! A client of the internal API, for `smolgate reload`, `smolgate tail` and their like.
 //!
 //! It blocks and needs the standard library alone: one connection, one request, one response. The server always
-//! sends `Content-Length`, unless there is no content, and always closes, and this client understands nothing else.
+//! sends `Content-Length`, unless there is no content, and always closes, and this client understands nothing else. Only
+//! `/tail` has no length: its response ends with the connection.
 
 use std::io::{self, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpStream};
+use std::ops::ControlFlow;
 use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
@@ -12,6 +14,9 @@ use crate::config::plan::{Bind, InternalBind, Secret};
 
 /// Bytes of the longest response. The largest `/metrics` is smaller.
 pub const ANSWER_BYTES_MAX: u64 = 16 * 1024 * 1024;
+
+/// The longest silence of a server that is followed. It sends an empty line every 20 s.
+pub const SILENCE_MAX: Duration = Duration::from_secs(60);
 
 /// Sends a GET and returns the status and body of the response.
 ///
@@ -40,25 +45,69 @@ pub fn ask(
     timeout: Duration,
 ) -> io::Result<(u16, String)> {
     let deadline = Instant::now() + timeout;
-    match bind {
-        InternalBind::Unix(socket) => {
-            let request = request(method, "localhost", token, path, body);
-            exchange(UnixStream::connect(socket)?, &request, deadline)
+    let (mut stream, host) = connect(bind, deadline)?;
+    stream.set_timeout(left(deadline)?)?;
+    timely(stream.write_all(request(method, &host, token, path, body).as_bytes()).map(|()| 0))?;
+    finish(&mut *stream, Vec::new(), deadline)
+}
+
+/// Sends a GET, and gives each piece of the body of a response with status 200 to `each`, until that says that it is
+/// enough, or until the server ends it. Returns the status, and the body of another response.
+///
+/// # Errors
+/// As [`get`], where `timeout` is that of the head; or the server is silent for longer than [`SILENCE_MAX`].
+pub fn follow(
+    bind: &InternalBind,
+    token: Option<&Secret>,
+    path: &str,
+    timeout: Duration,
+    each: &mut dyn FnMut(&[u8]) -> ControlFlow<()>,
+) -> io::Result<(u16, String)> {
+    let deadline = Instant::now() + timeout;
+    let (mut stream, host) = connect(bind, deadline)?;
+    stream.set_timeout(left(deadline)?)?;
+    stream.write_all(request("GET", &host, token, path, "").as_bytes())?;
+    let (mut head, mut buffer) = (Vec::new(), [0; 8 * 1024]);
+    let end = loop {
+        stream.set_timeout(left(deadline)?)?;
+        let read = timely(stream.read(&mut buffer))?;
+        head.extend_from_slice(&buffer[..read]);
+        match memchr::memmem::find(&head, b"\r\n\r\n") {
+            Some(end) => break end + 4,
+            None if read == 0 => return Err(io::Error::other("the answer is not that of a gate")),
+            None => {}
         }
-        InternalBind::Tcp(bind) => {
-            let mut result = Err(io::ErrorKind::AddrNotAvailable.into());
-            for address in addresses(*bind) {
-                match TcpStream::connect_timeout(&address, left(deadline)?) {
-                    Ok(stream) => {
-                        let request = request(method, &address.to_string(), token, path, body);
-                        return exchange(stream, &request, deadline);
-                    }
-                    Err(error) => result = Err(error),
-                }
-            }
-            result
+    };
+    if !head.starts_with(b"HTTP/1.1 200 ") {
+        return finish(&mut *stream, head, deadline);
+    }
+    stream.set_timeout(SILENCE_MAX)?;
+    let mut piece = head[end..].to_vec();
+    while each(&piece).is_continue() {
+        match timely(stream.read(&mut buffer))? {
+            0 => break,
+            read => piece = buffer[..read].to_vec(),
         }
     }
+    Ok((200, String::new()))
+}
+
+/// Connects to the server. Returns the value of `Host`, too.
+fn connect(bind: &InternalBind, deadline: Instant) -> io::Result<(Box<dyn Timed>, String)> {
+    let bind = match bind {
+        InternalBind::Unix(socket) => {
+            return Ok((Box::new(UnixStream::connect(socket)?), "localhost".to_owned()));
+        }
+        InternalBind::Tcp(bind) => *bind,
+    };
+    let mut failed = io::ErrorKind::AddrNotAvailable.into();
+    for address in addresses(bind) {
+        match TcpStream::connect_timeout(&address, left(deadline)?) {
+            Ok(stream) => return Ok((Box::new(stream), address.to_string())),
+            Err(error) => failed = error,
+        }
+    }
+    Err(failed)
 }
 
 /// The addresses at which a server with that bind can be reached. A server on every address is reached at the
@@ -105,16 +154,19 @@ impl Timed for UnixStream {
     }
 }
 
-fn exchange(mut stream: impl Timed, request: &str, deadline: Instant) -> io::Result<(u16, String)> {
-    let timely = |result: io::Result<usize>| match result {
+/// Says of an error that the time is over, if it is.
+fn timely(result: io::Result<usize>) -> io::Result<usize> {
+    match result {
         Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
             Err(late())
         }
         other => other,
-    };
-    stream.set_timeout(left(deadline)?)?;
-    timely(stream.write_all(request.as_bytes()).map(|()| 0))?;
-    let (mut answer, mut buffer) = (Vec::new(), [0; 8 * 1024]);
+    }
+}
+
+/// Reads the rest of a response that began with `answer`.
+fn finish(stream: &mut dyn Timed, mut answer: Vec<u8>, deadline: Instant) -> io::Result<(u16, String)> {
+    let mut buffer = [0; 8 * 1024];
     loop {
         stream.set_timeout(left(deadline)?)?;
         match timely(stream.read(&mut buffer))? {

@@ -17,9 +17,11 @@ use smol::Timer;
 
 use crate::internal_api::endpoints;
 use crate::internal_api::head::{self, Head, Refusal};
+use crate::internal_api::live;
 use crate::internal_api::message::{Answer, Received};
 use crate::internal_api::slots::{ConnectionSlot, Service};
 use crate::internal_api::v1;
+use crate::log::access::TailReader;
 
 /// Bytes that are read and discarded after a response. Without that, closing might reset the connection before the
 /// peer has read the response.
@@ -40,7 +42,13 @@ where
     let (response, method) = match request {
         Ok(Some(received)) => {
             let method = received.request.method();
-            (respond(&received, &service, &slot).await, method)
+            match respond(&received, &service, &slot).await {
+                Ok(response) => (response, method),
+                Err(reader) => {
+                    let _held = slot.hold();
+                    return live::stream(&mut stream, *reader).await;
+                }
+            }
         }
         Ok(None) => return,
         Err(refusal) => (endpoints::refused(refusal), Method::Get),
@@ -123,19 +131,24 @@ async fn read_body<S: AsyncRead + Unpin>(
     Ok(())
 }
 
-async fn respond(received: &Received, service: &Service, slot: &ConnectionSlot) -> Response {
+/// The response, or the reader of a response without an end.
+async fn respond(
+    received: &Received,
+    service: &Service,
+    slot: &ConnectionSlot,
+) -> Result<Response, Box<TailReader>> {
     let token = service.token();
-    match endpoints::answer(received, token.as_ref(), &*service.control).await {
+    Ok(match endpoints::answer(received, token.as_ref(), &*service.control).await {
         Answer::Now(response) => *response,
         Answer::Reload { restart } => {
             let Some(_turn) = service.begin_reload() else {
-                return endpoints::too_many_reloads();
+                return Ok(endpoints::too_many_reloads());
             };
             let _held = slot.hold();
             endpoints::reloaded(service.control.reload(restart).await)
         }
         Answer::Change(change) => {
-            let Some(_turn) = service.begin_reload() else { return v1::too_many() };
+            let Some(_turn) = service.begin_reload() else { return Ok(v1::too_many()) };
             let _held = slot.hold();
             v1::changed(&change, service.control.change(change.clone()).await)
         }
@@ -143,7 +156,8 @@ async fn respond(received: &Received, service: &Service, slot: &ConnectionSlot) 
             let _held = slot.hold();
             endpoints::told(service.control.answer(question).await)
         }
-    }
+        Answer::Tail(reader) => return Err(reader),
+    })
 }
 
 async fn send<S>(stream: &mut S, response: Response, method: Method, service: &Service)

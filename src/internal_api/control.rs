@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use crate::config::plan::{Change, Conflict, Plan};
+use crate::log::access::{TailFilter, TailReader};
 use crate::metrics::{Counters, EndpointFigures};
 
 /// The future of a reload. Its result is one line with the changes and the duration, or the whole diagnostic.
@@ -13,6 +14,9 @@ pub type ReloadFuture<'a> = Pin<Box<dyn Future<Output = Result<String, String>> 
 
 /// The future of a question about certificates. The error says that there is no such name.
 pub type CertificateFuture<'a> = Pin<Box<dyn Future<Output = Result<CertificateTold, String>> + Send + 'a>>;
+
+/// The future of an explanation: lines for a person. The error says what is wrong with the question.
+pub type ExplanationFuture<'a> = Pin<Box<dyn Future<Output = Result<String, String>> + Send + 'a>>;
 
 /// The future of a change of the configuration.
 pub type ChangeFuture<'a> = Pin<Box<dyn Future<Output = Result<Changed, ChangeError>> + Send + 'a>>;
@@ -69,6 +73,12 @@ pub trait Control: Send + Sync + 'static {
     /// Drains endpoints, or makes them ready again. `which` is `upstream` or `upstream/target`. Returns the names of the
     /// upstream and of its endpoints that were meant; `None` if there is no such upstream.
     fn drain(&self, which: &str, is_draining: bool) -> Option<(String, Vec<String>)>;
+
+    /// Says which rule takes a request, and why each earlier one does not.
+    fn explain(&self, method: &str, url: &str) -> ExplanationFuture<'_>;
+
+    /// A reader of exchanges as they end. `None` if there are as many as may be.
+    fn tail(&self, filter: TailFilter) -> Option<TailReader>;
 
     /// The current plan as YAML, without its secrets.
     fn view(&self) -> String;

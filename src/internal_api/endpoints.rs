@@ -5,8 +5,10 @@ use http_types::{Method, Request, Response};
 use crate::config::plan::Secret;
 use crate::internal_api::control::{CertificateQuestion, CertificateTold, Control};
 use crate::internal_api::head::Refusal;
+use crate::internal_api::live::{self, Page};
 use crate::internal_api::message::{Answer, JSON, METRICS, Received, metrics, now, text, typed};
 use crate::internal_api::{authorization, certificate_views, v1, views};
+use crate::log::access::READERS_MAX;
 
 /// The meaning of a path.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,10 +25,13 @@ pub(super) enum Endpoint {
     Upstreams,
     Drain,
     Undrain,
+    Stats,
+    Tail,
+    Explain,
 }
 
 /// Every path, with its line in the response to `/`.
-const TABLE: [(&str, Endpoint, &str); 12] = [
+const TABLE: [(&str, Endpoint, &str); 15] = [
     ("/", Endpoint::Index, "this list"),
     (
         "/reload",
@@ -47,6 +52,13 @@ const TABLE: [(&str, Endpoint, &str); 12] = [
     ("/upstreams", Endpoint::Upstreams, "endpoints of upstreams and their figures, as JSON"),
     ("/drain", Endpoint::Drain, "POST: send no new requests to ?which=UPSTREAM/TARGET"),
     ("/ready", Endpoint::Undrain, "POST: send requests there again"),
+    ("/stats", Endpoint::Stats, "counters of everything as JSON, for `smolgate top` and the page"),
+    (
+        "/tail",
+        Endpoint::Tail,
+        "exchanges as they end, a JSON object a line (?rule=NAME, ?status=5xx, ?host=NAME, ?slow_ms=1000, ?reason=CODE)",
+    ),
+    ("/explain", Endpoint::Explain, "which rule takes ?url=URL, and why no earlier one does (?method=POST)"),
 ];
 
 impl Endpoint {
@@ -60,6 +72,8 @@ impl Endpoint {
             Endpoint::Reload => (&[Method::Get, Method::Post], "GET, POST"),
             Endpoint::Certificates => (&[Method::Get, Method::Head, Method::Post], "GET, HEAD, POST"),
             Endpoint::Drain | Endpoint::Undrain => (&[Method::Post], "POST"),
+            // A HEAD would become a reader.
+            Endpoint::Tail => (&[Method::Get], "GET"),
             _ => (&[Method::Get, Method::Head], "GET, HEAD"),
         }
     }
@@ -74,18 +88,11 @@ impl Endpoint {
 pub(super) async fn answer(received: &Received, token: Option<&Secret>, control: &dyn Control) -> Answer {
     let Received { request, path, .. } = received;
     let endpoint = Endpoint::of(path);
-    if endpoint.is_none_or(Endpoint::needs_token) {
-        match token {
-            Some(token) if authorization::has_token(request, token) => {}
-            Some(_) => return now(v1::unauthorized(path).unwrap_or_else(unauthorized)),
-            // A page of another site cannot know the token. Without a token, the name that the page used gives it
-            // away.
-            None if authorization::is_dns_rebinding(request) => {
-                let why = "browsers must ask by address, or as localhost, unless internal_api.token is set";
-                return now(text(403, why));
-            }
-            None => {}
-        }
+    // The page holds no data, and asks for the token.
+    let page = live::page(request).filter(|_| endpoint == Some(Endpoint::Index));
+    let needs_token = page.is_none() && endpoint.is_none_or(Endpoint::needs_token);
+    if let Some(refused) = refused_access(received, token, needs_token, endpoint) {
+        return now(refused);
     }
     if let Some(answer) = v1::answer(received, token.is_some(), control).await {
         return answer;
@@ -101,7 +108,16 @@ pub(super) async fn answer(received: &Received, token: Option<&Secret>, control:
     }
     now(match endpoint {
         Endpoint::Reload => return reload(request),
-        Endpoint::Index => text(200, &format!("smolgate {}\n{}", env!("CARGO_PKG_VERSION"), index())),
+        Endpoint::Index => match page {
+            Some(page) => shown(&page),
+            None => text(200, &format!("smolgate {}\n{}", env!("CARGO_PKG_VERSION"), index())),
+        },
+        Endpoint::Stats | Endpoint::Tail | Endpoint::Explain if authorization::is_cross_site(request) => {
+            text(403, "a page of another site may not ask for this")
+        }
+        Endpoint::Stats => typed(200, JSON, live::stats(control).await),
+        Endpoint::Explain => explain(request, control).await,
+        Endpoint::Tail => return tail(request, control),
         Endpoint::Metrics => typed(200, METRICS, metrics(control)),
         Endpoint::Live => text(200, "ok"),
         Endpoint::Ready => {
@@ -124,6 +140,42 @@ pub(super) async fn answer(received: &Received, token: Option<&Secret>, control:
         Endpoint::Undrain => drain(request, control, false),
         Endpoint::Config => typed(200, "application/yaml; charset=utf-8", control.view()),
     })
+}
+
+/// The page, with fields that let it load nothing from elsewhere.
+fn shown(Page { text, policy }: &Page) -> Response {
+    let mut response = typed(200, "text/html; charset=utf-8", (*text).to_owned());
+    response.insert_header("Content-Security-Policy", *policy);
+    response.insert_header("Referrer-Policy", "no-referrer");
+    response.insert_header("X-Frame-Options", "DENY");
+    response
+}
+
+async fn explain(request: &Request, control: &dyn Control) -> Response {
+    let (mut url, mut method) = (None, None);
+    for (name, value) in request.url().query_pairs() {
+        match &*name {
+            "url" => url = Some(value.into_owned()),
+            "method" => method = Some(value.into_owned()),
+            _ => return text(400, "the parameters are url=URL and method=METHOD"),
+        }
+    }
+    let Some(url) = url else { return text(400, "the parameter url=URL is needed") };
+    match control.explain(method.as_deref().unwrap_or("GET"), &url).await {
+        Ok(lines) => text(200, &lines),
+        Err(why) => text(400, &why),
+    }
+}
+
+fn tail(request: &Request, control: &dyn Control) -> Answer {
+    let filter = match live::filter(request) {
+        Ok(filter) => filter,
+        Err(why) => return now(text(400, &why)),
+    };
+    match control.tail(filter) {
+        Some(reader) => Answer::Tail(Box::new(reader)),
+        None => now(text(503, &format!("{READERS_MAX} readers are there already, or the gate is stopping"))),
+    }
 }
 
 fn reload(request: &Request) -> Answer {
@@ -231,6 +283,27 @@ pub(super) fn refused(refusal: Refusal) -> Response {
         response.insert_header("Allow", "GET, HEAD, POST");
     }
     response
+}
+
+/// The response to a request that may not be answered.
+fn refused_access(
+    Received { request, path, .. }: &Received,
+    token: Option<&Secret>,
+    needs_token: bool,
+    endpoint: Option<Endpoint>,
+) -> Option<Response> {
+    match token {
+        Some(token) if needs_token && !authorization::has_token(request, token) => {
+            Some(v1::unauthorized(path).unwrap_or_else(unauthorized))
+        }
+        Some(_) => None,
+        // A page of another site cannot know the token. Without a token, the name that the page used gives it away.
+        None if endpoint.is_none_or(Endpoint::needs_token) && authorization::is_dns_rebinding(request) => {
+            let why = "browsers must ask by address, or as localhost, unless internal_api.token is set";
+            Some(text(403, why))
+        }
+        None => None,
+    }
 }
 
 fn unauthorized() -> Response {

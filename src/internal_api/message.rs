@@ -4,6 +4,7 @@ use http_types::{Request, Response, StatusCode};
 
 use crate::config::plan::Change;
 use crate::internal_api::control::{CertificateQuestion, Control};
+use crate::log::access::TailReader;
 use crate::metrics::{ProcessStats, render_endpoints};
 
 const TEXT: &str = "text/plain; charset=utf-8";
@@ -20,7 +21,6 @@ pub(super) struct Received {
 }
 
 /// The answer to a request: a response, or work that has to be done first.
-#[derive(Debug)]
 pub(super) enum Answer {
     Now(Box<Response>),
     Reload {
@@ -29,6 +29,8 @@ pub(super) enum Answer {
     #[allow(dead_code, reason = "the control API alone asks for it")]
     Change(Change),
     Certificates(CertificateQuestion),
+    /// The response has no end before the reader or the gate leaves.
+    Tail(Box<TailReader>),
 }
 
 /// The media type of the page of metrics.

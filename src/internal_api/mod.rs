@@ -10,7 +10,8 @@
 //!       v1/               `/api/v1`, which changes routes and upstreams
 //!       authorization.rs  token, cross-site requests, foreign names (sans-IO)
 //!       views.rs          rules and health as JSON; certificate_views.rs: certificates
-//! client.rs      the other side, for `smolgate reload` and `smolgate healthcheck`
+//!       live/             the page, and what it and `smolgate top` and `smolgate tail` ask for
+//! client.rs      the other side, for `smolgate reload` and its like
 //! ```
 //!
 //! HTTP is that of async-h1, which suits this API but not the data plane. Limits and checks that async-h1 lacks are added
@@ -24,6 +25,7 @@ mod connection;
 
 mod endpoints;
 
+mod live;
 #[cfg_attr(not(feature = "control"), path = "v1/none.rs")]
 mod v1;
 

@@ -15,14 +15,14 @@ use crate::metrics::EndpointFigures;
 /// One line of `/routes`.
 #[derive(Serialize)]
 #[serde(untagged)]
-enum Entry<'a> {
+pub(super) enum Entry<'a> {
     Listener(HttpView<'a>),
     Route(Box<Route<'a>>),
 }
 
 /// An HTTP listener as a JSON object: what it does before its rules.
 #[derive(Serialize)]
-struct HttpView<'a> {
+pub(super) struct HttpView<'a> {
     listener: &'a str,
     bind: Vec<String>,
     action: &'static str,
@@ -32,12 +32,12 @@ struct HttpView<'a> {
 
 /// One rule as a JSON object, or a TCP listener, which has no rules.
 #[derive(Serialize)]
-struct Route<'a> {
-    listener: &'a str,
+pub(super) struct Route<'a> {
+    pub(super) listener: &'a str,
     bind: Vec<String>,
     /// The place in the order in which rules are tried. Each listener counts from 0.
     index: usize,
-    name: &'a str,
+    pub(super) name: &'a str,
     /// Empty for any host.
     host: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -138,7 +138,7 @@ fn is_true(flag: &bool) -> bool {
 
 /// The rules of all listeners in the order in which they are tried. An HTTP listener is an entry with the action
 /// `listen` before its rules. A TCP listener is one entry with the action `tcp`.
-fn routes(plan: &Plan) -> Vec<Entry<'_>> {
+pub(super) fn routes(plan: &Plan) -> Vec<Entry<'_>> {
     let mut routes = Vec::new();
     for listener in &plan.listeners {
         // `steps` say what the last three do.

@@ -22,4 +22,4 @@ mod queue;
 pub mod repeats;
 mod text;
 
-pub use access::{AccessLog, AccessRecord, AccessRequest};
+pub use access::{AccessLines, AccessLog, AccessRecord, AccessRequest, AccessSwitch, Tail, TailObserver};

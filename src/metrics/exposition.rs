@@ -155,32 +155,32 @@ fn render_process(figures: &ProcessStats, page: &mut Page) {
 
 /// The counters of all workers, added up.
 #[derive(Default)]
-struct Sums {
-    listeners: BTreeMap<Arc<str>, ListenerSum>,
-    upstreams: BTreeMap<Arc<str>, UpstreamSum>,
-    series: BTreeMap<SeriesKey, u64>,
-    reasons: Vec<u64>,
+pub(super) struct Sums {
+    pub(super) listeners: BTreeMap<Arc<str>, ListenerSum>,
+    pub(super) upstreams: BTreeMap<Arc<str>, UpstreamSum>,
+    pub(super) series: BTreeMap<SeriesKey, u64>,
+    pub(super) reasons: Vec<u64>,
 }
 
 #[derive(Default)]
-struct ListenerSum {
-    opened: u64,
+pub(super) struct ListenerSum {
+    pub(super) opened: u64,
     closed: u64,
     /// The part of `opened` and `closed` from times when a listener of this name was one for TCP.
     tcp_opened: u64,
     tcp_closed: u64,
-    bytes_in: u64,
-    bytes_out: u64,
-    requests: u64,
-    accept_errors: u64,
-    streams: u64,
+    pub(super) bytes_in: u64,
+    pub(super) bytes_out: u64,
+    pub(super) requests: u64,
+    pub(super) accept_errors: u64,
+    pub(super) streams: u64,
     streams_refused: u64,
     http: bool,
     tls: bool,
-    handshakes: [u64; Handshake::ALL.len()],
-    tunnels_begun: u64,
-    tunnels_ended: [u64; TUNNEL_ENDS.len()],
-    duration: HistogramSum,
+    pub(super) handshakes: [u64; Handshake::ALL.len()],
+    pub(super) tunnels_begun: u64,
+    pub(super) tunnels_ended: [u64; TUNNEL_ENDS.len()],
+    pub(super) duration: HistogramSum,
 }
 
 impl ListenerSum {
@@ -229,13 +229,13 @@ impl ListenerSum {
         self.duration.add(duration);
     }
 
-    fn open(&self) -> u64 {
+    pub(super) fn open(&self) -> u64 {
         self.opened.saturating_sub(self.closed)
     }
 }
 
 impl Sums {
-    fn of(counters: &Counters) -> Sums {
+    pub(super) fn of(counters: &Counters) -> Sums {
         let mut sums = Sums { reasons: vec![0; Reason::ALL.len()], ..Sums::default() };
         for set in counters.sets() {
             for (name, one) in set.listeners.all() {

@@ -2,8 +2,8 @@
 //!
 //! ```text
 //! worker ── counter.rs ── worker_set.rs ──┐
-//!                                         ├─ registry.rs ── exposition.rs ── /metrics
-//! workers that have ended ── ended.rs ────┘
+//!                                         ├─ registry.rs ─┬─ exposition.rs ── /metrics
+//! workers that have ended ── ended.rs ────┘               └─ stats.rs ─────── /stats
 //! ```
 //!
 //! A worker has its own set, so counting is a plain load and store in a cache line that no other thread
@@ -12,6 +12,8 @@
 //! series, but only the install of a generation and the first exchange of a series take it.
 //!
 //! The number of series is bounded whatever peers send: see [`SERIES_MAX`] and [`RULE_SERIES_MAX`].
+
+mod stats;
 
 mod exposition;
 mod figures;
@@ -40,5 +42,6 @@ pub use rule::{RULE_SERIES_MAX, RuleCounters};
 pub use series::{
     CertificateExpiry, EndpointCounters, Handshake, ListenerCounters, OTHER, TUNNEL_ENDS, UpstreamCounters,
 };
+pub use stats::{ListenerStats, ReloadStats, Responses, Stats, UpstreamStats};
 pub use upstream::{EndpointFigures, render_endpoints};
 pub use worker_set::NAMES_MAX;

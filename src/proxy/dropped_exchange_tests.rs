@@ -20,6 +20,7 @@ use crate::generation::{
     DateHeader, Generation, GenerationHandle, ListenerSnapshot, Permits, Upstreams, WorkerState,
 };
 use crate::http::FieldTable;
+use crate::log::AccessSwitch;
 use crate::metrics::Counters;
 use crate::tls::TicketKeys;
 use crate::upstream::{NameCache, Pools};
@@ -126,7 +127,8 @@ fn open(worker: &Worker, target: SocketAddr) -> SocketAddr {
         .unwrap_or_else(|error| panic!("{error}"))
         .plan;
     let (names, tickets) = (NameCache::default(), TicketKeys::default());
-    let generation = Generation::new(1, Arc::new(plan), &names, &tickets, &Arc::default(), None, None);
+    let generation =
+        Generation::new(1, Arc::new(plan), &names, &tickets, &Arc::default(), AccessSwitch::default(), None);
     let (handle, _) =
         GenerationHandle::new(Arc::new(generation.unwrap_or_else(|_| panic!("it can be built"))));
     let permits = Permits::new(100);

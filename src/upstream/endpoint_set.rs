@@ -267,6 +267,7 @@ impl EndpointSet {
                 ejections: ejections.into(),
                 checks_passed,
                 checks_failed,
+                why: known.state.why(now),
             }
         };
         self.list().iter().map(figures).collect()

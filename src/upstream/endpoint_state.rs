@@ -1,8 +1,8 @@
 //! The facts that all workers know of one endpoint.
 
-use std::sync::LazyLock;
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64};
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Health checks say that it does not work.
@@ -69,9 +69,32 @@ pub struct EndpointState {
     open: AtomicU32,
     /// Connections to it now, if their number has a limit.
     connections: AtomicU32,
+    /// Why the last health check failed, for views.
+    fault: Mutex<Option<Box<str>>>,
 }
 
 impl EndpointState {
+    /// Why it gets no requests at `now`. `None` if it gets some.
+    pub fn why(&self, now: Instant) -> Option<String> {
+        match self.standing(now) {
+            Standing::Usable => None,
+            Standing::Draining => Some("drained by an order".to_owned()),
+            Standing::Down => {
+                let fault = self.fault.lock().unwrap_or_else(PoisonError::into_inner);
+                Some(format!("health check: {}", fault.as_deref().unwrap_or("failed")))
+            }
+            Standing::Ejected => {
+                let left = self.ejected_until.load(Relaxed).saturating_sub(millis(now)).div_ceil(1_000);
+                Some(format!("failed too often, tried again in {left} s"))
+            }
+        }
+    }
+
+    /// Keeps the error of a health check for views.
+    pub fn set_fault(&self, fault: Option<&str>) {
+        *self.fault.lock().unwrap_or_else(PoisonError::into_inner) = fault.map(Into::into);
+    }
+
     /// Whether it is usable without a look at the time.
     pub(super) fn is_fine(&self) -> bool {
         self.marks.load(Relaxed) == 0

@@ -11,9 +11,11 @@ use std::time::{Duration, SystemTime};
 use smolgate::config::plan::*;
 use smolgate::internal_api::control::{
     Asking, CertificateFuture, CertificateQuestion, CertificateTold, ChangeError, ChangeFuture, Changed,
-    OrderedAttempt, OrderedCertificate, ReloadFuture,
+    ExplanationFuture, OrderedAttempt, OrderedCertificate, ReloadFuture,
 };
 use smolgate::internal_api::{Control, Limits, Phase, Server};
+use smolgate::log::Tail;
+use smolgate::log::access::{TailFilter, TailReader};
 use smolgate::metrics::{Counters, EndpointFigures};
 
 /// Long enough for a loaded machine. Only a failing test waits so long.
@@ -22,6 +24,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 /// A fake gate.
 pub(crate) struct Fake {
     pub(crate) counters: Arc<Counters>,
+    pub(crate) tail: Arc<Tail>,
     pub(crate) phase: Mutex<Phase>,
     pub(crate) reloads: AtomicUsize,
     pub(crate) restarts: AtomicUsize,
@@ -35,6 +38,7 @@ impl Fake {
     pub(crate) fn new() -> Arc<Fake> {
         Arc::new(Fake {
             counters: Counters::new(),
+            tail: Arc::default(),
             phase: Mutex::new(Phase::Ready),
             reloads: AtomicUsize::new(0),
             restarts: AtomicUsize::new(0),
@@ -126,6 +130,19 @@ impl Control for Fake {
         let (upstream, target) = which.split_once('/').unwrap_or((which, ""));
         let targets = if target == "none" { Vec::new() } else { vec!["10.0.0.1:80".to_owned()] };
         (upstream == "users").then(|| (upstream.to_owned(), targets))
+    }
+
+    fn explain(&self, method: &str, url: &str) -> ExplanationFuture<'_> {
+        let told = if url == "bad" {
+            Err("cannot read the URL".to_owned())
+        } else {
+            Ok(format!("{method} {url}\n"))
+        };
+        Box::pin(async move { told })
+    }
+
+    fn tail(&self, filter: TailFilter) -> Option<TailReader> {
+        self.tail.read(filter)
     }
 
     fn view(&self) -> String {

@@ -7,6 +7,7 @@ pub const HEADERS: &[Row] = &[
     ("headers", "target: h:1", "target: h:1, headers: { request: { remove: A } }"),
     ("hsts", "target: h:1", "target: h:1, hsts: 7s"),
     ("request_id", "target: h:1", "target: h:1, request_id: true"),
+    ("traceparent", "target: h:1", "target: h:1, traceparent: true"),
 ];
 
 /// As [`HEADERS`], in a set of policies.
@@ -14,6 +15,7 @@ pub const HEADERS_OF_A_SET: &[Row] = &[
     ("headers", "", "headers: { request: { remove: A } }"),
     ("hsts", "", "hsts: 7s"),
     ("request_id", "", "request_id: true"),
+    ("traceparent", "", "traceparent: true"),
 ];
 
 pub const BOTH_MESSAGES: &[Row] = &[

@@ -17,6 +17,10 @@ const FOREIGN: [&str; 29] = [
     ".log", ".o", ".orig", ".p12", ".pdf", ".png", ".profraw", ".pyc", ".rej", ".rlib", ".so", ".swp",
     ".tar", ".wasm", ".zip", "~",
 ];
+/// Pictures of the page of the internal API, which `media/page.sh` makes. Only a browser can draw them.
+const PICTURES: [&str; 3] = ["media/page.png", "media/page-dark.png", "media/page-phone.png"];
+/// The largest picture, in bytes.
+const PICTURE_BYTES_MAX: usize = 256 * 1024;
 /// Folders that a tool makes.
 const GENERATED: [&str; 3] = ["target", "node_modules", "__pycache__"];
 
@@ -57,8 +61,11 @@ fn walk(root: &Path, folder: &str) -> Vec<String> {
 
 /// Refuses spaces and tabs at the end of a line, and any tab in Rust.
 pub(crate) fn spaces(file: &File) -> Vec<String> {
-    let text = String::from_utf8_lossy(&file.bytes);
     let mut found = Vec::new();
+    if PICTURES.contains(&&*file.path) {
+        return found;
+    }
+    let text = String::from_utf8_lossy(&file.bytes);
     for (index, line) in text.lines().enumerate() {
         if line.ends_with([' ', '\t']) {
             found.push(format!("{}:{}: space at the end of the line", file.path, index + 1));
@@ -74,6 +81,12 @@ pub(crate) fn spaces(file: &File) -> Vec<String> {
 pub(crate) fn foreign(file: &File) -> Vec<String> {
     let mut found = Vec::new();
     let mut say = |what: &str| found.push(format!("{}: {what}", file.path));
+    if PICTURES.contains(&&*file.path) {
+        if file.bytes.len() > PICTURE_BYTES_MAX {
+            say("a picture larger than 256 KiB");
+        }
+        return found;
+    }
     if FOREIGN.iter().any(|end| file.path.ends_with(end)) {
         say("binary or generated, by its name");
     }

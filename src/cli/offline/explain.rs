@@ -1,5 +1,6 @@
 //! `explain`: traces a request rule by rule.
 
+use std::net::{IpAddr, Ipv4Addr};
 use std::process::ExitCode;
 
 use super::outcome::outcome;
@@ -7,6 +8,7 @@ use super::routes::{hosts, passed};
 use super::url::{Asked, Routed, accepted, binds};
 use crate::cli::arguments::Question;
 use crate::cli::configuration;
+use crate::cli::files::Files;
 use crate::cli::output;
 use crate::config::plan::{
     Action, AmbiguousPaths, HttpListener, Listener, Matcher, Plan, Protocol, RedirectToHttps, Rule,
@@ -38,6 +40,26 @@ pub fn explain(question: &Question) -> ExitCode {
             Err(message) => output::failure(output::USAGE, &message),
         },
     }
+}
+
+/// The explanation of a request of this machine, for the internal API of a running gate. The error is a sentence.
+pub fn explained(plan: &Plan, method: &str, url: &str) -> Result<String, String> {
+    if [method, url].iter().any(|part| part.contains(|char: char| char.is_ascii_control())) {
+        return Err("the method or the URL has a control character".to_owned());
+    }
+    let question = Question {
+        files: Files::default(),
+        url: url.to_owned(),
+        method: method.to_owned(),
+        headers: Vec::new(),
+        from: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        listener: None,
+        expect: None,
+    };
+    let asked = Asked::read(url).map_err(|why| format!("cannot read the URL: {why}"))?;
+    let story = story(plan, &asked, &question)?;
+    let objection = story.objection(&question).map(|why| format!("{why}\n")).unwrap_or_default();
+    Ok(format!("{}{objection}", story.text))
 }
 
 /// The explanation, and what takes the request.
@@ -310,6 +332,7 @@ impl<'a> Case<'a, '_> {
             client,
             rule: &rule.name,
             request_id: b"",
+            traceparent: b"",
             user: b"",
             claims: &[],
             captures: rule.capture(host, path),

@@ -17,7 +17,7 @@ mod url;
 pub use adapt::adapt;
 pub use check::check;
 pub use completion::{completion, version};
-pub use explain::explain;
+pub use explain::{explain, explained};
 pub use hash::hash;
 pub use routes::routes;
 pub use schema::schema;

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
+use std::ops::ControlFlow;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -86,6 +87,29 @@ pub(super) fn ask(
 ) -> Result<(u16, String), ExitCode> {
     let (api, _) = ready(call, unreachable)?;
     api.send(client::get, api.token.as_ref(), path, timeout, unreachable)
+}
+
+/// Gives each piece of the response to `each`, as [`client::follow`] does. On an error, prints it and returns the exit
+/// code.
+pub(super) fn follow(
+    call: &Call,
+    path: &str,
+    mut each: impl FnMut(&[u8]) -> ControlFlow<()>,
+) -> Result<(u16, String), ExitCode> {
+    let (api, _) = ready(call, output::UNABLE)?;
+    let followed = client::follow(&api.bind, api.token.as_ref(), path, HEALTH_TIME_MAX, &mut each);
+    followed.map_err(|error| api.unreachable(output::UNABLE, &error))
+}
+
+/// A value in a query of a URL.
+pub(super) fn escaped(value: &str) -> String {
+    let escape = |byte| match byte {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_' | b':' | b'/' => {
+            char::from(byte).to_string()
+        }
+        _ => format!("%{byte:02X}"),
+    };
+    value.bytes().map(escape).collect()
 }
 
 /// A function of the client.

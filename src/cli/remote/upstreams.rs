@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::call::{ask, order, unexpected};
+use super::call::{ask, escaped, order, unexpected};
 use crate::cli::arguments::Drain;
 use crate::cli::output;
 use crate::cli::words::Call;
@@ -95,20 +95,11 @@ pub fn ready(ready: &Drain) -> ExitCode {
 }
 
 fn change(drain: &Drain, path: &str) -> Result<String, ExitCode> {
-    let which: String = drain.which.bytes().map(escape).collect();
+    let which = escaped(&drain.which);
     match order(&drain.call, &format!("{path}?which={which}"), TIME_MAX)? {
         (200, answer) => Ok(answer),
         (404, answer) => Err(output::failure(output::USAGE, answer.trim_end())),
         (status, body) => Err(output::failure(output::UNABLE, &unexpected(status, &body))),
-    }
-}
-
-fn escape(byte: u8) -> String {
-    match byte {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'.' | b'-' | b'_' | b':' | b'/' => {
-            char::from(byte).to_string()
-        }
-        _ => format!("%{byte:02X}"),
     }
 }
 
@@ -140,6 +131,6 @@ mod tests {
 
     #[test]
     fn names_are_escaped() {
-        assert_eq!("http://a b&c".bytes().map(escape).collect::<String>(), "http://a%20b%26c");
+        assert_eq!(escaped("http://a b&c"), "http://a%20b%26c");
     }
 }

@@ -109,6 +109,7 @@ mod tests {
             client: [127, 0, 0, 1].into(),
             rule: "",
             request_id: b"",
+            traceparent: b"",
             user: b"",
             claims: &[],
             captures: taken,

@@ -27,6 +27,12 @@ pub(super) const HEADERS: &[ByHand] = &[
         "",
         "A field with an identity of each request, accepted from trusted proxies or made: true, or its name.",
     ),
+    (
+        "traceparent",
+        Flag,
+        "",
+        "Whether each request has the context of a trace, accepted or made (W3C Trace Context).",
+    ),
 ];
 
 pub(super) const BOTH_MESSAGES: &[ByHand] = &[

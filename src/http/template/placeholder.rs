@@ -27,6 +27,8 @@ pub enum Placeholder {
     Rule,
     /// `{request_id}`.
     RequestId,
+    /// `{traceparent}`: the context of the trace.
+    Traceparent,
     /// `{user}`: the name of the user, if a policy knows it.
     User,
     /// `{claim.NAME}`: a claim of the user's token.
@@ -62,6 +64,7 @@ const TEXT: &[(&str, Placeholder)] = &[
     ("client", Placeholder::Client),
     ("rule", Placeholder::Rule),
     ("request_id", Placeholder::RequestId),
+    ("traceparent", Placeholder::Traceparent),
     ("user", Placeholder::User),
 ];
 

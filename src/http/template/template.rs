@@ -178,6 +178,7 @@ mod tests {
             client: "2001:db8::1".parse().unwrap(),
             rule: "r",
             request_id: b"abc",
+            traceparent: b"",
             user: b"ann",
             claims: &[Claim { name: "a.b".into(), value: (*b"c").into() }],
             captures,

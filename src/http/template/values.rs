@@ -67,6 +67,8 @@ pub struct TemplateValues<'a> {
     pub rule: &'a str,
     /// The identity of the request; empty if the rule gives none.
     pub request_id: &'a [u8],
+    /// The context of the trace; empty if the rule gives none.
+    pub traceparent: &'a [u8],
     /// The name of the user; empty if none is known.
     pub user: &'a [u8],
     /// The claims of the user's token.
@@ -153,6 +155,7 @@ impl TemplateValues<'_> {
             Placeholder::Client => write_short(format_args!("{}", self.client), put),
             Placeholder::Rule => put(self.rule.as_bytes()),
             Placeholder::RequestId => put(self.request_id),
+            Placeholder::Traceparent => put(self.traceparent),
             Placeholder::User => put(self.user),
             Placeholder::Claim(name) => put(claim(self.claims, name).unwrap_or_default()),
             Placeholder::Header(name) => put(self.fields.find(name.as_bytes()).unwrap_or_default()),

@@ -17,6 +17,7 @@ pub(super) fn write_line(record: &AccessRecord<'_>, line: &mut Vec<u8>) -> io::R
         user_agent: b"",
         referer: b"",
         request_id: b"",
+        traceparent: b"",
         user: b"",
     };
     let request = record.request.unwrap_or_else(connection);

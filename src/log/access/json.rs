@@ -11,45 +11,49 @@ use crate::config::plan::TargetAddress;
 use crate::log::clock::Utc;
 use crate::reason::Reason;
 
+/// The fields of a line, in their order.
+#[derive(Serialize)]
+struct Line<'a> {
+    time: String,
+    listener: &'a str,
+    rule: &'a str,
+    client: IpAddr,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    method: Option<Cow<'a, str>>,
+    host: Cow<'a, str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    target: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<u16>,
+    bytes_in: u64,
+    bytes_out: u64,
+    duration_ms: f64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    upstream: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none", serialize_with = "shown")]
+    target_address: Option<&'a TargetAddress>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_version: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tls_cipher: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user_agent: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    referer: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    traceparent: Option<Cow<'a, str>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<Cow<'a, str>>,
+}
+
 /// Appends the line of a record.
 pub(super) fn write_line(record: &AccessRecord<'_>, line: &mut Vec<u8>) -> io::Result<()> {
-    #[derive(Serialize)]
-    struct Line<'a> {
-        time: String,
-        listener: &'a str,
-        rule: &'a str,
-        client: IpAddr,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        method: Option<Cow<'a, str>>,
-        host: Cow<'a, str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        target: Option<Cow<'a, str>>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        version: Option<&'a str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        status: Option<u16>,
-        bytes_in: u64,
-        bytes_out: u64,
-        duration_ms: f64,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        upstream: Option<&'a str>,
-        #[serde(skip_serializing_if = "Option::is_none", serialize_with = "shown")]
-        target_address: Option<&'a TargetAddress>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        tls_version: Option<&'a str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        tls_cipher: Option<&'a str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        reason: Option<&'static str>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        user_agent: Option<Cow<'a, str>>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        referer: Option<Cow<'a, str>>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        request_id: Option<Cow<'a, str>>,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        user: Option<Cow<'a, str>>,
-    }
     let request = record.request;
     let text = |bytes| String::from_utf8_lossy(clip(bytes));
     let value = Line {
@@ -74,6 +78,7 @@ pub(super) fn write_line(record: &AccessRecord<'_>, line: &mut Vec<u8>) -> io::R
         user_agent: request.map(|request| text(request.user_agent)),
         referer: request.map(|request| text(request.referer)),
         request_id: request.map(|request| text(request.request_id)).filter(|id| !id.is_empty()),
+        traceparent: request.map(|request| text(request.traceparent)).filter(|trace| !trace.is_empty()),
         user: request.map(|request| text(request.user)).filter(|user| !user.is_empty()),
     };
     serde_json::to_writer(&mut *line, &value)?;

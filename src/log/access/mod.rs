@@ -4,6 +4,11 @@
 //! counted in `smolgate_access_log_dropped_total`. Of a request's fields only `Host`, `User-Agent` and
 //! `Referer` are written: never a cookie, never `Authorization`.
 
+mod switch;
+mod tail;
+
+mod tail_filter;
+
 mod access_log;
 
 mod combined;
@@ -17,3 +22,6 @@ mod tests;
 
 pub use access_log::{AccessLog, FLUSH_TIME_MAX};
 pub use record::{AccessRecord, AccessRequest};
+pub use switch::{AccessLines, AccessSwitch};
+pub use tail::{READERS_MAX, Tail, TailObserver, TailReader};
+pub use tail_filter::{TailFilter, TailFormat};

@@ -59,6 +59,8 @@ pub struct AccessRequest<'a> {
     pub referer: &'a [u8],
     /// The identity of the request; empty if its rule gives none.
     pub request_id: &'a [u8],
+    /// The context of its trace, well-formed; empty if it has none.
+    pub traceparent: &'a [u8],
     /// The name of the user; empty if none is known.
     pub user: &'a [u8],
 }

@@ -16,7 +16,7 @@ use crate::reason::Reason;
 
 const TARGET: TargetAddress = TargetAddress::Ip(SocketAddr::V4(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 8083)));
 
-fn record() -> AccessRecord<'static> {
+pub(super) fn record() -> AccessRecord<'static> {
     AccessRecord {
         time: UNIX_EPOCH + Duration::from_millis(1_709_210_096_007),
         listener: "http",
@@ -43,6 +43,7 @@ fn request() -> AccessRequest<'static> {
         user_agent: b"curl/8.5.0",
         referer: b"",
         request_id: b"",
+        traceparent: b"",
         user: b"",
     }
 }

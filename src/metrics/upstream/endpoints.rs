@@ -38,6 +38,9 @@ pub struct EndpointFigures {
     pub checks_passed: u64,
     /// Health checks that failed.
     pub checks_failed: u64,
+    /// Why it gets no requests, if it gets none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub why: Option<String>,
 }
 
 fn text<S: Serializer>(text: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error> {

@@ -11,13 +11,13 @@ use crate::metrics::series::UpstreamCounters;
 /// The counters of an upstream, added up.
 #[derive(Default)]
 pub(in crate::metrics) struct UpstreamSum {
-    opened: u64,
-    reused: u64,
-    failed: u64,
-    retries: [u64; 2],
-    waits: WaitSum,
-    holds: WaitSum,
-    response: HistogramSum,
+    pub(in crate::metrics) opened: u64,
+    pub(in crate::metrics) reused: u64,
+    pub(in crate::metrics) failed: u64,
+    pub(in crate::metrics) retries: [u64; 2],
+    pub(in crate::metrics) waits: WaitSum,
+    pub(in crate::metrics) holds: WaitSum,
+    pub(in crate::metrics) response: HistogramSum,
     mirrored: [u64; 2],
 }
 

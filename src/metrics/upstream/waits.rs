@@ -4,7 +4,7 @@ use crate::metrics::counter::WaitCounters;
 
 /// A sum of such counts.
 #[derive(Clone, Copy, Debug, Default)]
-pub(super) struct WaitSum {
+pub(in crate::metrics) struct WaitSum {
     used: u64,
     begun: u64,
     left: u64,
@@ -30,7 +30,7 @@ impl WaitSum {
     }
 
     /// Requests that wait now.
-    pub(super) fn waiting(self) -> u64 {
+    pub(in crate::metrics) fn waiting(self) -> u64 {
         self.begun.saturating_sub(self.left)
     }
 

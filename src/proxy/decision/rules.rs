@@ -68,9 +68,9 @@ pub(super) fn decide<'a>(
         let values = ClientValues::new(record.client, is_encrypted, &record.policies);
         edits::begin(&mut record.headers, snapshot.worker(), rule, &head, (values, behind.is_some()));
     }
-    let request_id = exchange.record.headers.request_id();
-    let summary = || Box::new(RequestSummary::of(&head, request_id));
-    let summary = snapshot.access_log(rule).is_some().then(summary);
+    let headers = &exchange.record.headers;
+    let summary = || Box::new(RequestSummary::of(&head, headers.identities()));
+    let summary = snapshot.access_lines(rule).is_some().then(summary);
     exchange.request = Request::of(&head);
     exchange.record.learn(head.known_method, rule, summary);
     exchange.body = Body::new(head.framing, head.len);

@@ -3,7 +3,7 @@
 use super::values::{ClientValues, with_values};
 use crate::config::plan::{Rule, RuleHeaders};
 use crate::http::RequestHead;
-use crate::proxy::record::HeaderState;
+use crate::proxy::record::{HeaderState, Identities};
 use crate::worker::{Buffer, Worker};
 
 /// Begins the changes for a request of a rule that has some: gives it an identity, and writes the lines for its
@@ -18,7 +18,9 @@ pub(in crate::proxy) fn begin(
 ) {
     let Some(headers) = &rule.headers else { return };
     let given = |field: &str| head.fields.find(field.as_bytes()).filter(|_| is_trusted);
-    state.begin(headers.request_id.as_ref().map(|id| given(&id.field)));
+    // Any client may send one: no decision depends on it.
+    let trace = headers.traceparent.then(|| head.fields.find(b"traceparent"));
+    state.begin(headers.request_id.as_ref().map(|id| given(&id.field)), trace);
     write_response_lines(state, worker, rule, head, client);
 }
 
@@ -34,7 +36,7 @@ pub(in crate::proxy) fn write_response_lines(
     let Some(headers) = &rule.headers else { return };
     let edits = headers.of_response(client.scheme == "https");
     let mut lines = worker.buffer();
-    with_values(rule, head, client, state.request_id(), |values| {
+    with_values(rule, head, client, state.identities(), |values| {
         edits.write_lines(values, |bytes| lines.extend(bytes));
     });
     state.set_lines(lines.unread());
@@ -48,15 +50,26 @@ pub(in crate::proxy) fn edited_request(
     rule: &Rule,
     headers: &RuleHeaders,
     head: &RequestHead<'_>,
-    (client, request_id): (ClientValues<'_>, &[u8]),
+    (client, identities): (ClientValues<'_>, Identities<'_>),
 ) -> Buffer {
     let mut lines = worker.buffer();
-    with_values(rule, head, client, request_id, |values| {
+    with_values(rule, head, client, identities, |values| {
         headers.request.write_lines(values, |bytes| lines.extend(bytes));
     });
     let mut out = worker.buffer();
-    headers.request.apply(written.unread(), lines.unread(), |bytes| out.extend(bytes));
+    headers.request.apply(written.unread(), lines.unread(), |line| {
+        // Lines come one by one. The state of another trace means nothing in a new one (W3C Trace Context, section 3.3).
+        if !(identities.is_new_trace && is_tracestate(line)) {
+            out.extend(line);
+        }
+    });
     out
+}
+
+/// Whether a line of a head is a field `tracestate`.
+fn is_tracestate(line: &[u8]) -> bool {
+    const START: &[u8] = b"tracestate:";
+    line.get(..START.len()).is_some_and(|start| start.eq_ignore_ascii_case(START))
 }
 
 /// The head of a response, and what stands behind it, with the changes of the rule.

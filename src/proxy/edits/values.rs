@@ -6,6 +6,7 @@ use crate::config::plan::Rule;
 use crate::http::{Claim, HostKey, RequestHead, TemplateValues, behind_prefix, match_path};
 use crate::policy::PolicyState;
 use crate::proxy::client::Exchange;
+use crate::proxy::record::Identities;
 
 /// A client, as placeholders show it.
 #[derive(Clone, Copy)]
@@ -37,7 +38,7 @@ pub(in crate::proxy) fn with_values<T>(
     rule: &Rule,
     head: &RequestHead<'_>,
     client: ClientValues<'_>,
-    request_id: &[u8],
+    identities: Identities<'_>,
     with: impl FnOnce(&TemplateValues<'_>) -> T,
 ) -> T {
     let host = head.host_key();
@@ -53,7 +54,8 @@ pub(in crate::proxy) fn with_values<T>(
         scheme: client.scheme,
         client: client.address,
         rule: &rule.name,
-        request_id,
+        request_id: identities.request_id,
+        traceparent: identities.traceparent,
         user: client.user,
         claims: client.claims,
         captures: rule.capture(host, &path),

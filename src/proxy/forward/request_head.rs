@@ -14,7 +14,7 @@ use crate::http1::parse_request;
 use crate::policy::PolicyState;
 use crate::proxy::client::{Exchange, balance_key};
 use crate::proxy::edits::{ClientValues, edited_request, with_values};
-use crate::proxy::record::Failure;
+use crate::proxy::record::{Failure, Identities};
 use crate::reason::Reason;
 use crate::upstream::{Keys, Upstream};
 use crate::worker::Buffer;
@@ -34,7 +34,7 @@ pub(super) fn request_head(
     match &rule.headers {
         None => out,
         Some(headers) => {
-            let client = (ClientValues::of(exchange), exchange.record.headers.request_id());
+            let client = (ClientValues::of(exchange), exchange.record.headers.identities());
             edited_request(exchange.snapshot.worker(), &out, rule, headers, head, client)
         }
     }
@@ -204,7 +204,9 @@ fn write_rewritten(
     client: ClientValues<'_>,
     out: &mut Buffer,
 ) {
-    with_values(rule, head, client, b"", |values| rewrite.write(values, |bytes| out.extend(bytes)));
+    with_values(rule, head, client, Identities::default(), |values| {
+        rewrite.write(values, |bytes| out.extend(bytes))
+    });
 }
 
 /// Whether the target that a rule gives in the place of the client's can be sent: what the client chose in it makes no

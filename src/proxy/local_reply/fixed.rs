@@ -20,7 +20,7 @@ pub(in crate::proxy) fn redirect(
     }
     let mut reply = Reply::new(exchange, redirect.status, exchange.keep_alive());
     reply.extend(b"Location: ");
-    with_values(rule, head, ClientValues::of(exchange), exchange.record.headers.request_id(), |values| {
+    with_values(rule, head, ClientValues::of(exchange), exchange.record.headers.identities(), |values| {
         redirect.to.write(values, |bytes| reply.extend(bytes))
     });
     reply.extend(b"\r\nContent-Length: 0\r\n");
@@ -144,7 +144,7 @@ fn write_body(exchange: &Exchange<'_>, head: &RequestHead<'_>, rule: &Rule, resp
         page.write(values, |bytes| out.extend(bytes));
         return out;
     }
-    with_values(rule, head, ClientValues::of(exchange), request_id, |values| {
+    with_values(rule, head, ClientValues::of(exchange), exchange.record.headers.identities(), |values| {
         respond.body.write(values, respond.escape(), &mut |bytes| out.extend(bytes));
     });
     out

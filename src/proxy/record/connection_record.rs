@@ -167,12 +167,12 @@ impl Drop for ConnectionRecord<'_> {
         if self.target.is_some() {
             self.context.counters.tunnel_ended(self.reason);
         }
-        let Some(log) = &self.context.access else { return };
+        let Some(lines) = self.context.access.as_ref().filter(|lines| lines.are_wanted()) else { return };
         let TunnelStart { name, exchange } = &self.start;
         let request = exchange
             .as_ref()
             .map(|exchange| RequestSummary::line(exchange.summary.as_deref(), exchange.status).1);
-        log.write(&AccessRecord {
+        lines.write(&AccessRecord {
             time: SystemTime::now(),
             listener: &self.context.listener,
             rule: self.context.rule_name().unwrap_or("none"),

@@ -73,7 +73,7 @@ pub(in crate::proxy) struct ExchangeRecord<'a> {
 impl<'a> ExchangeRecord<'a> {
     pub(in crate::proxy) fn new(snapshot: &'a ListenerSnapshot, client: IpAddr, stream: &Transport) -> Self {
         let now = snapshot.worker().moment();
-        let log = snapshot.generation.access.as_ref();
+        let log = snapshot.generation.access.wanted();
         Self {
             snapshot,
             began: now,
@@ -114,8 +114,8 @@ impl<'a> ExchangeRecord<'a> {
     pub(in crate::proxy) fn learn_part(&mut self, head: &[u8]) {
         self.begin();
         self.received.add(head.len(), self.snapshot.worker().moment());
-        self.summary =
-            self.snapshot.generation.access.is_some().then(|| Box::new(RequestSummary::of_part(head)));
+        let is_wanted = self.snapshot.generation.access.wanted().is_some();
+        self.summary = is_wanted.then(|| Box::new(RequestSummary::of_part(head)));
     }
 
     /// Records a failure: counts its reason, and logs it, at WARN unless the client is the cause. `head` begins with
@@ -159,10 +159,10 @@ impl<'a> ExchangeRecord<'a> {
         let duration = self.snapshot.worker().moment() - self.began;
         count(self.snapshot, self.rule(), self.method.label(), status);
         self.snapshot.counters.duration.observe(duration);
-        if let Some(log) = self.snapshot.access_log(self.rule()) {
+        if let Some(lines) = self.snapshot.access_lines(self.rule()) {
             self.summarise_user();
             let (host, request) = RequestSummary::line(self.summary.as_deref(), status);
-            log.write(&AccessRecord {
+            lines.write(&AccessRecord {
                 time: SystemTime::now(),
                 listener: &self.snapshot.listener().name,
                 rule: self.rule_name().unwrap_or("none"),

@@ -1,5 +1,7 @@
 //! The parts of a head for the access log, copied while the head is parsed.
 
+use super::header_state::Identities;
+use super::trace::is_traceparent;
 use crate::http::{Authority, Name, RequestHead, Version};
 use crate::http1::PartialHead;
 use crate::log::AccessRequest;
@@ -15,12 +17,17 @@ pub(in crate::proxy) struct RequestSummary {
     pub(in crate::proxy) referer: Box<[u8]>,
     /// Empty if the rule gives none.
     pub(in crate::proxy) request_id: Box<[u8]>,
+    /// The context of its trace. Empty if it has none that is well-formed.
+    pub(in crate::proxy) traceparent: Box<[u8]>,
     /// The name of the user, once it is known.
     pub(in crate::proxy) user: Box<[u8]>,
 }
 
 impl RequestSummary {
-    pub(in crate::proxy) fn of(head: &RequestHead<'_>, request_id: &[u8]) -> Self {
+    pub(in crate::proxy) fn of(head: &RequestHead<'_>, identities: Identities<'_>) -> Self {
+        let Identities { request_id, traceparent, is_new_trace: _ } = identities;
+        let sent =
+            || head.fields.find(b"traceparent").filter(|value| is_traceparent(value)).unwrap_or_default();
         let field = |name| head.fields.get(name).unwrap_or_default().into();
         Self {
             method: head.method.into(),
@@ -34,6 +41,7 @@ impl RequestSummary {
             user_agent: field(Name::UserAgent),
             referer: field(Name::Referer),
             request_id: request_id.into(),
+            traceparent: if traceparent.is_empty() { sent() } else { traceparent }.into(),
             user: Box::default(),
         }
     }
@@ -54,6 +62,7 @@ impl RequestSummary {
             user_agent: head.field(b"user-agent").into(),
             referer: head.field(b"referer").into(),
             request_id: Box::default(),
+            traceparent: Box::default(),
             user: Box::default(),
         }
     }
@@ -68,6 +77,7 @@ impl RequestSummary {
             user_agent: summary.map_or(b"", |summary| &summary.user_agent),
             referer: summary.map_or(b"", |summary| &summary.referer),
             request_id: summary.map_or(b"", |summary| &summary.request_id),
+            traceparent: summary.map_or(b"", |summary| &summary.traceparent),
             user: summary.map_or(b"", |summary| &summary.user),
         };
         (summary.map_or(b"", |summary| &summary.host), request)

@@ -1,4 +1,4 @@
-//! The keys `headers`, `hsts` and `request_id`, and what they mean together.
+//! The keys `headers`, `hsts`, `request_id` and `traceparent`, and what they mean together.
 
 use std::fmt;
 use std::sync::Arc;
@@ -74,6 +74,8 @@ pub struct RuleHeaders {
     pub hsts: Option<Arc<Hsts>>,
     /// As written.
     pub request_id: Option<Arc<RequestId>>,
+    /// Whether each request has the context of a trace: that of the client, or a new one.
+    pub traceparent: bool,
     /// All changes of requests.
     pub request: Edits,
     /// All changes of responses over TLS, and of those in the clear, which have no HSTS (RFC 6797, section 7.2).
@@ -88,11 +90,12 @@ impl RuleHeaders {
 
     /// The keys and their values in YAML.
     pub fn lines(&self) -> Vec<(&'static str, String)> {
-        let RuleHeaders { headers, hsts, request_id, request: _, response: _ } = self;
+        let RuleHeaders { headers, hsts, request_id, traceparent, request: _, response: _ } = self;
         let lines = [
             headers.as_ref().map(|headers| ("headers", headers.to_string())),
             hsts.as_ref().map(|hsts| ("hsts", hsts.to_string())),
             request_id.as_ref().map(|id| ("request_id", id.to_string())),
+            traceparent.then(|| ("traceparent", "true".to_owned())),
         ];
         lines.into_iter().flatten().collect()
     }
@@ -104,11 +107,12 @@ pub(crate) struct HeadersWritten {
     pub(crate) headers: Option<Option<Arc<Headers>>>,
     pub(crate) hsts: Option<Option<Arc<Hsts>>>,
     pub(crate) request_id: Option<Option<Arc<RequestId>>>,
+    pub(crate) traceparent: Option<bool>,
 }
 
 impl HeadersWritten {
     /// The keys.
-    pub(crate) const KEYS: &[&'static str] = &["headers", "hsts", "request_id"];
+    pub(crate) const KEYS: &[&'static str] = &["headers", "hsts", "request_id", "traceparent"];
 
     /// These, and those of `below` that are not written here.
     pub(crate) fn over(&self, below: &Self) -> Self {
@@ -116,25 +120,37 @@ impl HeadersWritten {
             headers: self.headers.clone().or_else(|| below.headers.clone()),
             hsts: self.hsts.clone().or_else(|| below.hsts.clone()),
             request_id: self.request_id.clone().or_else(|| below.request_id.clone()),
+            traceparent: self.traceparent.or(below.traceparent),
         }
     }
 
     /// Everything that they do together. `None` if they do nothing.
     pub(crate) fn settle(&self) -> Option<Arc<RuleHeaders>> {
-        let Self { headers, hsts, request_id } = self.clone();
+        let Self { headers, hsts, request_id, traceparent } = self.clone();
         let (headers, hsts, request_id) = (headers.flatten(), hsts.flatten(), request_id.flatten());
-        if headers.is_none() && hsts.is_none() && request_id.is_none() {
+        let traceparent = traceparent.unwrap_or_default();
+        if headers.is_none() && hsts.is_none() && request_id.is_none() && !traceparent {
             return None;
         }
         let Headers { mut request, response } = headers.as_deref().cloned().unwrap_or_default();
         if let Some(RequestId { field }) = request_id.as_deref() {
-            put(&mut request, field, request_id_template());
+            put(&mut request, field, template("{request_id}"));
+        }
+        if traceparent {
+            put(&mut request, "traceparent", template("{traceparent}"));
         }
         let mut in_tls = response.clone();
         if let Some(hsts) = &hsts {
             put(&mut in_tls, "Strict-Transport-Security", Template::literal(&hsts.value()));
         }
-        Some(Arc::new(RuleHeaders { headers, hsts, request_id, request, response: [in_tls, response] }))
+        Some(Arc::new(RuleHeaders {
+            headers,
+            hsts,
+            request_id,
+            traceparent,
+            request,
+            response: [in_tls, response],
+        }))
     }
 }
 
@@ -145,8 +161,8 @@ fn put(edits: &mut Edits, name: &str, value: Template) {
     }
 }
 
-fn request_id_template() -> Template {
+fn template(text: &str) -> Template {
     let captures = CaptureNames::default();
     let scope = Scope { used: TemplateUse::Text, captures: &captures };
-    Template::new("{request_id}", &scope).expect("invariant: `request_id` is a placeholder of texts")
+    Template::new(text, &scope).expect("invariant: both are placeholders of texts")
 }

@@ -1,4 +1,4 @@
-//! Fields that a rule changes, adds or takes out of messages: `headers`, `hsts` and `request_id`.
+//! Fields that a rule changes, adds or takes out of messages: `headers`, `hsts`, `request_id` and `traceparent`.
 
 mod headers;
 

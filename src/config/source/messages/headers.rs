@@ -1,4 +1,4 @@
-//! `headers`, `hsts` and `request_id` as written, on rules and on listeners.
+//! `headers`, `hsts`, `request_id` and `traceparent` as written, on rules and on listeners.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -24,6 +24,7 @@ pub(in crate::config::source) fn headers(
         }),
         hsts: fields.field("hsts", |decoder, node| or_false(decoder, node, hsts)),
         request_id: fields.field("request_id", |decoder, node| or_false(decoder, node, request_id)),
+        traceparent: fields.parsed("traceparent", scalar::flag).map(|flag| flag.value),
     }
 }
 

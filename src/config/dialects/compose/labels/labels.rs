@@ -36,7 +36,7 @@ pub(in crate::config::dialects::compose) enum With {
 
 /// Every label: its name, its meaning, and the routes that it goes with. A new key of rules becomes a label by a
 /// row. The first name of a key is the one that messages list.
-pub(super) const KEYS: [(&str, Key, With); 98] = [
+pub(super) const KEYS: [(&str, Key, With); 99] = [
     ("host", Key::Host, With::Any),
     ("port", Key::Port, With::Any),
     ("port.http", Key::PortHttp, With::Connections),
@@ -68,6 +68,7 @@ pub(super) const KEYS: [(&str, Key, With); 98] = [
     ("headers.response.remove", Key::Rule("headers.response.remove"), With::Requests),
     ("hsts", Key::Rule("hsts"), With::Requests),
     ("request_id", Key::Rule("request_id"), With::Requests),
+    ("traceparent", Key::Rule("traceparent"), With::Requests),
     ("in_the_clear", Key::Rule("in_the_clear"), With::Requests),
     ("acme", Key::Rule("acme"), With::Requests),
     ("access_log", Key::Rule("access_log"), With::Any),
