@@ -22,6 +22,10 @@ listeners:
       - { host: nas.test, path_prefix: /, target: "http://{second}" }
       - { host: "cdn-*.b.test", target: "http://{first}" }
       - { host: "**.b.test", target: "http://{second}" }
+      - { host: ["*.*.c.test", "eu.*.d.test"], target: "http://{first}" }
+      - { host: "cdn.shop.d.test", target: "http://{first}" }
+      - { host: ["cdn.**", "img-*.**"], target: "http://{second}" }
+      - { host: "cdn.late.test", target: "http://{first}" }
 "#;
 
 /// The status of the response to one request of `client`, and how many requests each upstream has then got.
@@ -47,6 +51,23 @@ fn expect(cases: &[(&str, &str, u16)]) {
         };
         assert_eq!(came, *expected, "{client} {head}");
     }
+}
+
+#[test]
+fn stars_in_hosts_choose_a_rule() {
+    let at = "10.0.0.1";
+    expect(&[
+        (at, "/ HTTP/1.1\r\nHost: a.b.c.test", 1),
+        (at, "/ HTTP/1.1\r\nHost: b.c.test", 404),
+        (at, "/ HTTP/1.1\r\nHost: x.a.b.c.test", 404),
+        (at, "/ HTTP/1.1\r\nHost: EU.shop.d.test", 1),
+        (at, "/ HTTP/1.1\r\nHost: us.shop.d.test", 404),
+        (at, "/ HTTP/1.1\r\nHost: cdn.shop.d.test", 1),
+        (at, "/ HTTP/1.1\r\nHost: cdn.other.test", 2),
+        (at, "/ HTTP/1.1\r\nHost: cdn.late.test", 2),
+        (at, "/ HTTP/1.1\r\nHost: img-7.x:80", 2),
+        (at, "/ HTTP/1.1\r\nHost: img-7", 404),
+    ]);
 }
 
 #[test]

@@ -84,7 +84,7 @@ http_config: { port: 8443, tls: { certificates: ./certs } }
 http_routes:
   - { host: [passed.test, \"*.passed.test\"], pass: \"localhost:443\" }
   - { host: evil.test, drop: true }
-  - { host: [good.test, a.good.test, \"*.good.test\", \"*.other.test\", 127.0.0.1], respond: { body: fine } }
+  - { host: [good.test, a.good.test, \"*.good.test\", \"*.other.test\", \"x-*.**\", \"*.*.test\", 127.0.0.1], respond: { body: fine } }
   - { host: [passed.test, a.passed.test, evil.test], path_prefix: /x, respond: { body: never } }
   - respond: { body: fine }
 ";
@@ -95,11 +95,14 @@ http_routes:
     let (code, said) = check(dir.path());
     assert!(code == Some(0) && fine(&said), "{said}");
 
-    let lacking = rules.replace("*.other.test", "*.lone.test").replace("a.good.test", "b.a.good.test");
+    let lacking = rules
+        .replace("*.other.test", "*.lone.test")
+        .replace("a.good.test", "b.a.good.test")
+        .replace("*.*.test", "y.*.lone.test");
     std::fs::write(dir.path().join("smolgate.yml"), &lacking).unwrap();
     let (code, said) = check(dir.path());
     assert_eq!(code, Some(1), "{said}");
-    let message = "error: no certificate has the name b.a.good.test, *.lone.test: not served under TLS\n --> smolgate.yml:5:5\n";
+    let message = "error: no certificate has the name b.a.good.test, *.lone.test, y.*.lone.test: not served under TLS\n --> smolgate.yml:5:5\n";
     assert!(said.contains(message) && said.contains("put NAME.crt and NAME.key into certs"), "{said}");
     // A default certificate serves every host.
     let default = "certificates: ./certs, default_certificate: ./certs/good.crt";

@@ -3,7 +3,7 @@
 use std::net::IpAddr;
 
 use super::conditions::{RequestView, Unmet, unmet};
-use crate::config::plan::{Conditions, HostPattern, Matcher, Rule};
+use crate::config::plan::{Conditions, HostPattern, HostPlace, Matcher, Rule};
 
 /// The result of one request for the rules of a listener.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -112,13 +112,20 @@ fn host_sentence(wanted: &[HostPattern], host: &[u8]) -> String {
     if host.is_empty() {
         return format!("the request has no host, the rule wants {wanted_names}");
     }
-    let too_deep = wanted.iter().any(|pattern| match pattern {
-        HostPattern::Exact(_) | HostPattern::Deep(_) => false,
-        HostPattern::Wildcard(suffix) | HostPattern::Partial { suffix, .. } => {
+    // The name fits, so the number of labels does not, or a part of one.
+    let is_under = |place: HostPlace<'_>| match place {
+        HostPlace::Exact(_) => false,
+        HostPlace::Wildcard(suffix) | HostPlace::Deep(suffix) => {
             host.strip_suffix(suffix.as_bytes()).is_some_and(|front| front.ends_with(b"."))
         }
-    });
-    let hint = if too_deep { ", and * stands for exactly one label" } else { "" };
+        HostPlace::Any => true,
+    };
+    let mut near = wanted.iter().map(HostPattern::place).filter(|(place, _)| is_under(*place));
+    let hint = match near.next() {
+        None | Some((HostPlace::Exact(_), _)) => "",
+        Some((HostPlace::Wildcard(_) | HostPlace::Deep(_), _)) => ", and * stands for exactly one label",
+        Some((HostPlace::Any, _)) => ", and * stands for exactly one label, ** for one or more",
+    };
     format!("host is {}, the rule wants {wanted_names}{hint}", String::from_utf8_lossy(host))
 }
 
@@ -145,6 +152,17 @@ mod tests {
             "host is a.b.example.com, the rule wants *.example.com, and * stands for exactly one label"
         );
         assert_eq!(why(&wild, "", "/", "GET"), "the request has no host, the rule wants *.example.com");
+        let two = rule(&["*.*.example.com"], "/", &[]);
+        assert_eq!(
+            why(&two, "a.example.com", "/", "GET"),
+            "host is a.example.com, the rule wants *.*.example.com, and * stands for exactly one label"
+        );
+        let open = rule(&["cdn-*.**"], "/", &[]);
+        assert_eq!(
+            why(&open, "cdn-us", "/", "GET"),
+            "host is cdn-us, the rule wants cdn-*.**, and * stands for exactly one label, ** for one or more"
+        );
+        assert_eq!(why(&open, "cdn-us.example.com", "/", "GET"), "matches");
 
         let users = rule(&[], "/users", &["GET", "HEAD"]);
         assert_eq!(

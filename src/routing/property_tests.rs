@@ -12,8 +12,10 @@ fn host() -> impl Strategy<Value = String> {
 }
 
 fn pattern() -> impl Strategy<Value = String> {
-    let stars = prop::sample::select(vec!["*.", "**.", "a*.", "*b."]);
-    prop_oneof![host(), (stars, host()).prop_map(|(stars, host)| format!("{stars}{host}"))]
+    let stars = prop::sample::select(vec!["*.", "**.", "a*.", "*b.", "*.*.", "a.*.", "*.b."]);
+    let open =
+        prop::sample::select(vec!["*.**", "a*.**", "*.*.**", "a.**", "*.b.**"]).prop_map(str::to_owned);
+    prop_oneof![2 => host(), 2 => (stars, host()).prop_map(|(stars, host)| format!("{stars}{host}")), 1 => open]
 }
 
 fn prefix() -> impl Strategy<Value = String> {

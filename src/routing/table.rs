@@ -12,14 +12,15 @@
 //! ```
 //!
 //! A rule with conditions is at the longest literal prefix of its path, and is asked when a request comes by.
-//! A host such as `cdn-*.example.com` is a condition in the tree of `*.example.com`.
+//! A host such as `cdn-*.example.com` is a condition in the tree of `*.example.com`, `*.*.example.com` is one in that of
+//! `**.example.com`, and `cdn-*.**` is one in the tree for any host.
 
 use std::collections::HashMap;
 
 use super::conditions::RequestView;
 use super::hosts::Hosts;
 use super::tree::{NONE, Tree, TreeArena, TreeBuilder, Wants};
-use crate::config::plan::{HostPattern, Matcher, Rule};
+use crate::config::plan::{HostPlace, Matcher, Rule};
 
 /// Finds the first rule that matches a request. Built once per generation, then only read.
 #[derive(Debug)]
@@ -50,16 +51,15 @@ impl RuleTable {
                     any.insert(index, &prefix, wants.clone());
                 }
                 for host in hosts {
-                    let (builder, wants) = match host {
-                        HostPattern::Exact(host) => (exact.entry(host).or_default(), wants.clone()),
-                        HostPattern::Wildcard(suffix) => (wildcard.entry(suffix).or_default(), wants.clone()),
-                        HostPattern::Partial { suffix, .. } => {
-                            let wants = Wants { host: Some(host.clone()), ..wants.clone() };
-                            (wildcard.entry(suffix).or_default(), wants)
-                        }
-                        HostPattern::Deep(suffix) => (deep.entry(suffix).or_default(), wants.clone()),
+                    let (place, takes_all) = host.place();
+                    let builder = match place {
+                        HostPlace::Exact(host) => exact.entry(host).or_default(),
+                        HostPlace::Wildcard(suffix) => wildcard.entry(suffix).or_default(),
+                        HostPlace::Deep(suffix) => deep.entry(suffix).or_default(),
+                        HostPlace::Any => &mut any,
                     };
-                    builder.insert(index, &prefix, wants);
+                    let host = (!takes_all).then(|| host.clone());
+                    builder.insert(index, &prefix, Wants { host, ..wants.clone() });
                 }
             }
         }

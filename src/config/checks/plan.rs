@@ -9,7 +9,8 @@ use crate::config::decode::SAMPLE;
 use crate::config::diagnostics::Report;
 use crate::config::lowering::{ListenerSpans, Lowered};
 use crate::config::plan::{
-    Auth, Bind, HostPattern, InternalBind, Listener, Matcher, Plan, Protocol, Rule, Target, TargetHost,
+    Auth, Bind, HostPattern, HostPlace, InternalBind, Listener, Matcher, Plan, Protocol, Rule, Target,
+    TargetHost,
 };
 
 /// Checks the whole plan.
@@ -187,12 +188,14 @@ const CROWD: usize = 100;
 
 /// Warns about many rules with conditions at one host and path, since each request there asks them in turn.
 fn crowded(rules: &[Rule], spans: &ListenerSpans, report: &mut Report) {
-    let mut counts: HashMap<(Option<&HostPattern>, Arc<str>), usize> = HashMap::new();
-    for (rule, span) in rules.iter().zip(&spans.rules).filter(|(rule, _)| rule.conditions.is_some()) {
-        let places = rule
-            .prefixes()
-            .into_iter()
-            .flat_map(|prefix| host_options(&rule.hosts).map(move |host| (host, prefix.clone())));
+    let mut counts: HashMap<(HostPlace<'_>, Arc<str>), usize> = HashMap::new();
+    for (rule, span) in rules.iter().zip(&spans.rules) {
+        // A host that shares its place with others is a condition too.
+        let hosts =
+            host_options(&rule.hosts).map(|host| host.map_or((HostPlace::Any, true), HostPattern::place));
+        let hosts = hosts.filter(|(_, takes_all)| rule.conditions.is_some() || !takes_all);
+        let places =
+            hosts.flat_map(|(host, _)| rule.prefixes().into_iter().map(move |prefix| (host, prefix)));
         let mut is_crowd = false;
         for place in places {
             let count = counts.entry(place).or_default();

@@ -25,6 +25,8 @@ mod location;
 mod policies;
 mod upstream;
 
+mod host;
+
 mod conditions;
 
 mod bind;
@@ -45,6 +47,7 @@ pub use conditions::{
 pub use control::{Change, Conflict, Mode, OverlayPlace};
 pub use files::{Coding, Files, NameGlob, Symlinks};
 pub use headers::{EDITS_MAX, Edits, FieldEdit, FieldPattern, Headers, Hsts, RequestId, RuleHeaders};
+pub use host::{HostGlob, HostPattern, HostPlace, LabelGlob};
 pub use identity::{RuleIdentities, RuleIdentity};
 pub use listener::{
     ACME_CHALLENGES, AmbiguousPaths, CertificateFiles, CertificateSource, ClientAuth, ClientAuthMode,
@@ -58,7 +61,7 @@ pub use policies::{
     OriginPattern, Page, PageKey, PageValues, Pages, Policies, PolicyUpstream, RateKey, RateLimit,
     RateLimits, RequestLimit, Speed, SpeedGroup, StatusPattern, TokenPlace,
 };
-pub use rule::{Action, HostPattern, Limits, Matcher, Pass, Proxy, ProxyProtocol, Redirect, Respond, Rule};
+pub use rule::{Action, Limits, Matcher, Pass, Proxy, ProxyProtocol, Redirect, Respond, Rule};
 pub use steps::steps;
 pub use top_level::{
     AccessLog, AccessLogFormat, AccessLogTo, GlobalSettings, InternalApi, InternalBind, LogFormat, LogLevel,

@@ -1,19 +1,19 @@
 //! Rules in a plan.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::conditions::{Conditions, PathExpression, PathGlob, star_of};
+use super::conditions::{Conditions, PathExpression, PathGlob};
 use super::files::Files;
 use super::headers::RuleHeaders;
+use super::host::HostPattern;
 use super::location::Location;
 use super::origin::Origin;
 use super::policies::{Page, Policies, Speed};
 use super::upstream::UpstreamId;
 use crate::config::keys::settings;
 use crate::config::keys::shape::{BODY_LIMIT, TIMEOUT};
-use crate::http::{CaptureNames, Captures, Escape, Template, idn};
+use crate::http::{CAPTURES_MAX, CaptureNames, Captures, Escape, Template};
 
 /// A match and one action.
 #[derive(Clone, Debug, PartialEq)]
@@ -96,24 +96,28 @@ impl Rule {
 
     /// The captures of the rule: those that each of its hosts has, and then those that each of its paths has.
     pub fn captures(hosts: &[HostPattern], conditions: Option<&Conditions>) -> CaptureNames {
-        let of_host = usize::from(!hosts.is_empty() && hosts.iter().all(HostPattern::has_star));
+        let of_host = HostPattern::common_stars(hosts).min(CAPTURES_MAX);
         let globs = conditions.map_or(&[][..], |conditions| &conditions.paths).iter().map(PathGlob::names);
         let expressions = conditions.map_or(&[][..], |conditions| &conditions.expressions);
         let all = globs.chain(expressions.iter().map(PathExpression::names));
         let common =
             |one: &'_ [_], two: &'_ [_]| one.iter().zip(two).take_while(|(one, two)| one == two).count();
         let of_path = all.map(<[_]>::to_vec).reduce(|one, two| one[..common(&one, &two)].to_vec());
-        let names = std::iter::repeat_n(None, of_host).chain(of_path.into_iter().flatten()).collect();
-        CaptureNames { of_host, names }
+        let names = std::iter::repeat_n(None, of_host).chain(of_path.into_iter().flatten());
+        CaptureNames { of_host, names: names.take(CAPTURES_MAX).collect() }
     }
 
     /// The parts of a host and a path, which the rule has taken, for [`captures`](Self::captures). The path is decoded
     /// for matching.
     pub fn capture<'p>(&self, host: &'p [u8], path: &'p [u8]) -> Captures<'p> {
         let mut captures = Captures::NONE;
-        if !self.hosts.is_empty() && self.hosts.iter().all(HostPattern::has_star) {
-            let star = self.hosts.iter().find_map(|pattern| pattern.star_of(host));
-            captures.push(star.unwrap_or_default());
+        let of_host = HostPattern::common_stars(&self.hosts);
+        if of_host > 0 {
+            self.hosts.iter().any(|pattern| {
+                captures = Captures::NONE;
+                pattern.take_stars(host, |part| captures.push(part))
+            });
+            captures.resize(of_host);
         }
         let before = captures;
         let mut taken = self.globs().iter().any(|glob| {
@@ -160,97 +164,6 @@ impl Rule {
     /// The conditions that are not on the path, for a reader. Empty if there are none.
     pub fn conditions_text(&self) -> String {
         self.conditions.as_ref().map(|conditions| conditions.to_string()).unwrap_or_default()
-    }
-}
-
-/// A host of a rule: lower case, without a port, without a dot at the end.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum HostPattern {
-    /// This host.
-    Exact(Arc<str>),
-    /// `*.example.com`: exactly one label before this suffix, which is kept as `example.com`.
-    Wildcard(Arc<str>),
-    /// `cdn-*.example.com`: one label that begins and ends so, before this suffix.
-    Partial {
-        /// The beginning of the label.
-        start: Arc<str>,
-        /// The end of the label.
-        end: Arc<str>,
-        /// The suffix without its dot.
-        suffix: Arc<str>,
-    },
-    /// `**.example.com`: one label or more before this suffix, which is kept as `example.com`.
-    Deep(Arc<str>),
-}
-
-impl HostPattern {
-    /// The pattern with its name in Unicode, if that is another form.
-    pub fn unicode(&self) -> Option<String> {
-        let (labels, name) = self.split();
-        idn::to_unicode(name).map(|name| format!("{labels}{name}"))
-    }
-
-    /// Whether the pattern takes a host, which is in lower case, without a port and without a dot at the end.
-    pub fn matches(&self, host: &[u8]) -> bool {
-        match self {
-            HostPattern::Exact(exact) => exact.as_bytes() == host,
-            pattern => pattern.star_of(host).is_some(),
-        }
-    }
-
-    /// Whether the pattern has a star.
-    pub fn has_star(&self) -> bool {
-        !matches!(self, HostPattern::Exact(_))
-    }
-
-    /// The part of a host that the star takes. `None` if the pattern does not take the host, or has no star.
-    pub fn star_of<'h>(&self, host: &'h [u8]) -> Option<&'h [u8]> {
-        let front = |suffix: &Arc<str>| {
-            let front = host.strip_suffix(suffix.as_bytes())?.strip_suffix(b".")?;
-            (!front.is_empty()).then_some(front)
-        };
-        let label = |suffix: &Arc<str>| front(suffix).filter(|label| !label.contains(&b'.'));
-        match self {
-            HostPattern::Exact(_) => None,
-            HostPattern::Wildcard(suffix) => label(suffix),
-            HostPattern::Partial { start, end, suffix } => {
-                star_of(label(suffix)?, start.as_bytes(), end.as_bytes())
-            }
-            HostPattern::Deep(suffix) => front(suffix),
-        }
-    }
-
-    /// The patterns with stars alone that take every host of this one as well, the narrowest first: `*.example.com`,
-    /// `**.example.com` and `**.com` for `a.example.com`.
-    pub fn patterns_over(&self) -> Vec<HostPattern> {
-        let (own, name) = match self {
-            HostPattern::Exact(host) => (None, host.split_once('.').map(|(_, suffix)| suffix)),
-            HostPattern::Wildcard(suffix) => (Some(self), Some(&**suffix)),
-            HostPattern::Partial { suffix, .. } => (None, Some(&**suffix)),
-            HostPattern::Deep(suffix) => (Some(self), Some(&**suffix)),
-        };
-        let suffixes = std::iter::successors(name, |name| name.split_once('.').map(|(_, suffix)| suffix));
-        let deep = suffixes.map(|suffix| HostPattern::Deep(suffix.into()));
-        let wildcard = name.filter(|_| !matches!(self, HostPattern::Deep(_)));
-        let wildcard = wildcard.map(|suffix| HostPattern::Wildcard(suffix.into()));
-        wildcard.into_iter().chain(deep).filter(|pattern| Some(pattern) != own).collect()
-    }
-
-    /// The labels with stars, and the name behind them.
-    fn split(&self) -> (String, &Arc<str>) {
-        match self {
-            HostPattern::Exact(host) => (String::new(), host),
-            HostPattern::Wildcard(suffix) => ("*.".to_owned(), suffix),
-            HostPattern::Partial { start, end, suffix } => (format!("{start}*{end}."), suffix),
-            HostPattern::Deep(suffix) => ("**.".to_owned(), suffix),
-        }
-    }
-}
-
-impl fmt::Display for HostPattern {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (labels, name) = self.split();
-        write!(f, "{labels}{name}")
     }
 }
 

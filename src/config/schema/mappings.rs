@@ -193,8 +193,8 @@ const RULE: &[ByHand] = &[
         "host",
         TEXTS,
         "",
-        "One or many hosts. *.NAME takes one label before the name, a*.NAME a part of one, **.NAME one or more. \
-         Default: any.",
+        "One or many hosts. * takes one label or a part of one, ** one or more at the start or the end: *.NAME, \
+         a*.NAME, **.NAME, a*.**. Default: any.",
     ),
     (
         "path_prefix",

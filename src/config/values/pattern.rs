@@ -4,15 +4,15 @@ use std::net::Ipv6Addr;
 use std::sync::Arc;
 
 use crate::config::keys::ValueError;
-use crate::config::plan::HostPattern;
+use crate::config::plan::{HostPattern, LabelGlob};
 use crate::http::{idn, is_token};
 
 /// A host as in `Host`, without a port: a name, an IPv4 address, or an IPv6 address in brackets; or `*.` and a
-/// name. The result is in lower case, without a dot at the end, with IPv6 in its shortest form.
+/// name, or another pattern with stars. The result is in lower case, without a dot at the end, with IPv6 in its shortest form.
 pub(crate) fn host(text: &str) -> Result<HostPattern, ValueError> {
     const NO_PORT: ValueError =
         ValueError::hint("has a port in it", "leave it out: a host stands for every port");
-    if text == "*" {
+    if matches!(text, "*" | "**") {
         return Err(ValueError::hint("is not a host", "leave `host` out: the rule then takes any host"));
     }
     if let Some(error) = no_host(text) {
@@ -41,11 +41,9 @@ pub(crate) fn host(text: &str) -> Result<HostPattern, ValueError> {
         return Err(NO_PORT);
     }
     let text = text.strip_suffix('.').unwrap_or(text);
-    match text.split_once('.') {
-        Some(("*", suffix)) => Ok(HostPattern::Wildcard(host_name(suffix)?)),
-        Some(("**", suffix)) => Ok(HostPattern::Deep(host_name(suffix)?)),
-        Some((label, suffix)) if label.contains('*') => partial_host(label, suffix),
-        _ => Ok(HostPattern::Exact(host_name(text)?)),
+    match text.contains('*') {
+        true => starred_host(text),
+        false => Ok(HostPattern::Exact(host_name(text)?)),
     }
 }
 
@@ -71,24 +69,50 @@ fn no_host(text: &str) -> Option<ValueError> {
 
 const STAR: ValueError = ValueError::hint(
     "has a `*` in a place where it means nothing",
-    "only the first label may have one: `*.` takes one label, `cdn-*.` a part of it, `**.` one label or more",
+    "a `*` takes one label or a part of it, and a name stands behind the last one; `**` is the whole first or last \
+     label, for one label or more",
 );
 
-/// A host whose first label has a star beside other characters.
-fn partial_host(label: &str, suffix: &str) -> Result<HostPattern, ValueError> {
-    let Some((start, end)) = label.split_once('*').filter(|(_, end)| !end.contains('*')) else {
-        return Err(STAR);
+const TOO_LONG: ValueError = ValueError::new("has a host that is too long (63 bytes a label, 253 in all)");
+
+/// A host with stars: `**.` and a name, or labels and the name behind the last star, or labels and `.**`.
+fn starred_host(text: &str) -> Result<HostPattern, ValueError> {
+    if let Some(name) = text.strip_prefix("**.") {
+        return Ok(HostPattern::Deep(host_name(name)?));
+    }
+    if text.len() > 253 {
+        return Err(TOO_LONG);
+    }
+    let (labels, suffix) = match text.strip_suffix(".**") {
+        Some(labels) => (labels, None),
+        None => {
+            let star = text.rfind('*').ok_or(STAR)?;
+            let end = star + text[star..].find('.').ok_or(STAR)?;
+            (&text[..end], Some(host_name(&text[end + 1..])?))
+        }
     };
-    // A letter in the place of the star, because the label must be one.
+    let labels = labels.split('.').map(label_glob).collect::<Result<_, _>>()?;
+    Ok(HostPattern::of_labels(labels, suffix))
+}
+
+/// A label, in which a star stands for other characters.
+fn label_glob(label: &str) -> Result<LabelGlob, ValueError> {
+    let Some((start, end)) = label.split_once('*') else {
+        return Ok(LabelGlob { start: (*host_name(label)?).into(), end: None });
+    };
+    if end.contains('*') {
+        return Err(STAR);
+    }
     if !label.is_ascii() {
         return Err(ValueError::hint(
             "has a `*` in a label that is not ASCII",
             "clients send such a label in punycode, which has no parts",
         ));
     }
+    // A letter in the place of the star, because the label must be one.
     host_name(&format!("{start}x{end}"))?;
     let [start, end] = [start, end].map(|part| part.to_ascii_lowercase().into());
-    Ok(HostPattern::Partial { start, end, suffix: host_name(suffix)? })
+    Ok(LabelGlob { start, end: Some(end) })
 }
 
 /// A DNS name or an IPv4 address, in lower case. A name in Unicode becomes its form in punycode, as in `Host`.
@@ -107,7 +131,7 @@ pub(crate) fn host_name(text: &str) -> Result<Arc<str>, ValueError> {
         return Err(ValueError::hint("has no host", "write for example \"example.com\""));
     }
     if text.len() > 253 || text.split('.').any(|label| label.len() > 63) {
-        return Err(ValueError::new("has a host that is too long (63 bytes a label, 253 in all)"));
+        return Err(TOO_LONG);
     }
     if text.split('.').any(str::is_empty) {
         let hint = "between two dots there must be something; `*.` at the start stands for any one label";
@@ -210,6 +234,13 @@ mod tests {
             ("**.Example.com", "**.example.com"),
             ("CDN-*.example.com", "cdn-*.example.com"),
             ("*-cdn.bücher.de", "*-cdn.xn--bcher-kva.de"),
+            ("*.*.Example.com", "*.*.example.com"),
+            ("a.*.b", "a.*.b"),
+            ("Bücher.x*y.*.b.c", "xn--bcher-kva.x*y.*.b.c"),
+            ("CDN-*.**", "cdn-*.**"),
+            ("*.**.", "*.**"),
+            ("app.**", "app.**"),
+            ("*.*.storage.**", "*.*.storage.**"),
         ] {
             assert_eq!(host(text).map(|host| host.to_string()).as_deref(), Ok(expected), "{text}");
         }
@@ -218,16 +249,24 @@ mod tests {
             "*",
             "*.",
             "a..b",
-            "a.*.b",
             "**",
             "**.*.b",
+            "**.**",
+            "**.a.**",
+            "a.**.b",
+            "a.*",
+            "10.0.0.*",
+            "a**.**",
+            "a..**",
+            ".**",
+            "a.*..b",
+            "a_*.b c.d",
             "***.b",
             "a*b*.c",
             "a*",
             "a**.b",
             "ü*.b",
             "a *.b",
-            "*.*.b",
             "a:80",
             "[::1]:80",
             "::1",
@@ -243,6 +282,9 @@ mod tests {
         ] {
             assert!(host(text).is_err(), "{text}");
         }
+        assert!(host(&format!("{}*.b", "a".repeat(63))).is_err());
+        assert!(host(&format!("{}b", "*.".repeat(126))).is_ok());
+        assert!(host(&format!("{}b.c", "*.".repeat(126))).is_err());
         assert!(host(&"a".repeat(64)).is_err() && host(&"ü".repeat(64)).is_err());
     }
 

@@ -29,6 +29,13 @@ impl<'a> Captures<'a> {
         }
     }
 
+    /// Leaves this number of parts, and adds empty ones for those that are missing.
+    pub fn resize(&mut self, count: usize) {
+        let count = count.min(CAPTURES_MAX);
+        self.parts[count.min(self.count)..].fill(&[]);
+        self.count = count;
+    }
+
     /// The part with this index; empty if there is none.
     pub fn get(&self, index: usize) -> &'a [u8] {
         self.parts.get(index).copied().unwrap_or_default()

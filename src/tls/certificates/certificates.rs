@@ -126,10 +126,10 @@ impl Certificates {
         self.exact.get(name).or_else(wildcard).map(Vec::as_slice)
     }
 
-    /// Whether a certificate has `*.suffix`, or a name with one label before `suffix`.
-    pub(in crate::tls) fn has_any_under(&self, suffix: &str) -> bool {
-        let mut names = self.exact.keys().filter_map(|name| name.split_once('.'));
-        self.wildcard.contains_key(suffix) || names.any(|(_, rest)| rest == suffix)
+    /// The names of all certificates, with `label` in the place of a star.
+    pub(in crate::tls) fn names(&self, label: &str) -> impl Iterator<Item = String> {
+        let of_wildcards = self.wildcard.keys().map(move |suffix| format!("{label}.{suffix}"));
+        self.exact.keys().map(ToString::to_string).chain(of_wildcards)
     }
 
     pub(in crate::tls) fn entry(&self, index: usize) -> &Entry {

@@ -34,7 +34,9 @@ pub(in crate::tls) fn missing(
         more => format!(" and {more} more"),
     };
     let message = format!("no certificate has the name {}{more}: not served under TLS", names.join(", "));
-    Some(Problem::error(origin, message, &hint(tls)))
+    // No challenge helps a host for which no certificate could have a name.
+    let is_of_dns = found.iter().any(|(host, _)| name(host, true).is_some());
+    Some(Problem::error(origin, message, &hint(tls, is_of_dns)))
 }
 
 /// The names for which certificates are ordered. A host that one of them covers has none of its own.
@@ -57,10 +59,11 @@ pub(in crate::tls) fn wanted(
 fn name(host: &HostPattern, wildcards: bool) -> Option<String> {
     match host {
         HostPattern::Exact(host) => Some(host.to_string()),
-        HostPattern::Wildcard(suffix) | HostPattern::Partial { suffix, .. } if wildcards => {
-            Some(format!("*.{suffix}"))
+        HostPattern::Wildcard(suffix) if wildcards => Some(format!("*.{suffix}")),
+        HostPattern::Glob(glob) if wildcards => {
+            glob.suffix_of_one_label().map(|suffix| format!("*.{suffix}"))
         }
-        HostPattern::Wildcard(_) | HostPattern::Partial { .. } | HostPattern::Deep(_) => None,
+        HostPattern::Wildcard(_) | HostPattern::Glob(_) | HostPattern::Deep(_) => None,
     }
 }
 
@@ -95,9 +98,9 @@ fn uncovered<'r>(
     found
 }
 
-fn hint(tls: &ListenerTls) -> String {
+fn hint(tls: &ListenerTls, is_of_dns: bool) -> String {
     match &tls.ordered {
-        Some(ordered) if ordered.wildcards => {
+        Some(ordered) if ordered.wildcards || !is_of_dns => {
             return "a certificate has wildcards of one label only: write `*.`, list the hosts, or add a certificate file".into();
         }
         Some(_) => {
@@ -119,9 +122,7 @@ fn is_covered(host: &HostPattern, certificates: &Certificates) -> bool {
     match host {
         HostPattern::Exact(host) if is_address(host) => true,
         HostPattern::Exact(host) => certificates.find_named(host).is_some(),
-        HostPattern::Wildcard(suffix) | HostPattern::Partial { suffix, .. } | HostPattern::Deep(suffix) => {
-            certificates.has_any_under(suffix)
-        }
+        pattern => certificates.names(&pattern.first_label()).any(|name| pattern.matches(name.as_bytes())),
     }
 }
 

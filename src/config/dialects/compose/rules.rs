@@ -6,7 +6,7 @@ use std::collections::{HashMap, HashSet};
 use super::route::{Destination, Host, Route};
 use crate::config::diagnostics::Spanned;
 use crate::config::plan::{
-    ACME_CHALLENGES, Conditions, HostPattern, Location, PoliciesWritten, Redirect, Respond,
+    ACME_CHALLENGES, Conditions, HostGlob, HostPattern, Location, PoliciesWritten, Redirect, Respond,
 };
 use crate::config::source::{ActionSource, RuleSource};
 use crate::http::Template;
@@ -61,7 +61,11 @@ enum Class {
     Exact,
     Partial,
     Wildcard,
+    /// The pattern with more bytes that are not free comes first.
+    Labels(Reverse<usize>),
     Deep,
+    /// A pattern that ends with `**`.
+    Open(Reverse<usize>),
     AnyHost,
 }
 
@@ -110,7 +114,7 @@ impl List<'_> {
                 (None, _) => Class::AnyHost,
                 (Some(HostPattern::Deep(_)), _) => Class::Deep,
                 (Some(HostPattern::Wildcard(_)), _) => Class::Wildcard,
-                (Some(HostPattern::Partial { .. }), _) => Class::Partial,
+                (Some(HostPattern::Glob(glob)), _) => glob_class(glob),
                 (Some(HostPattern::Exact(_)), ActionSource::Pass(_)) => Class::PassedOn,
                 (Some(HostPattern::Exact(_)), _) => Class::Exact,
             };
@@ -197,6 +201,15 @@ impl List<'_> {
             (true, port) => format!("https://{host}:{port}"),
             (false, _) => format!("http://{host}"),
         }
+    }
+}
+
+fn glob_class(glob: &HostGlob) -> Class {
+    let length = Reverse(glob.literal_length());
+    match (glob.suffix(), glob.suffix_of_one_label()) {
+        (_, Some(_)) => Class::Partial,
+        (Some(_), None) => Class::Labels(length),
+        (None, None) => Class::Open(length),
     }
 }
 
