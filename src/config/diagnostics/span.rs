@@ -11,6 +11,18 @@ pub(crate) struct Span {
     pub(crate) end: u32,
 }
 
+impl From<Span> for [u32; 3] {
+    fn from(Span { file, start, end }: Span) -> Self {
+        [file, start, end]
+    }
+}
+
+impl From<[u32; 3]> for Span {
+    fn from([file, start, end]: [u32; 3]) -> Self {
+        Span { file, start, end }
+    }
+}
+
 impl Span {
     /// The place of a part of the scalar `text`, which is here. If the scalar has escapes or folded lines, it is
     /// the place of the whole.

@@ -8,12 +8,12 @@ use std::sync::Arc;
 
 use super::upstreams::{TargetProtocol, Upstreams};
 use crate::config::decode::Text;
-use crate::config::diagnostics::{Report, Span, Spanned, did_you_mean};
+use crate::config::diagnostics::{Report, Span, Spanned};
 use crate::config::plan::{
     Auth, AuthServer, AuthServerPlace, HeadersWritten, Limits, LimitsWritten, Mirror, Policies,
     PoliciesWritten, PolicyUpstream, RequestLimit, UpstreamWritten,
 };
-use crate::config::source::{Inline, PolicySetSource, UpstreamPolicySource, UpstreamUse};
+use crate::config::source::{Inline, PolicySetSource, UpstreamPolicySource, UpstreamUse, no_set};
 use crate::config::values::target;
 
 /// The named sets of all files.
@@ -38,14 +38,7 @@ impl PolicySets {
     fn find(&self, name: &Spanned<Arc<str>>, report: &mut Report) -> Option<&PolicySetSource> {
         let found = self.0.get(&name.value);
         if found.is_none() {
-            let mut names: Vec<&str> = self.0.keys().map(|name| &**name).collect();
-            names.sort_unstable();
-            let hint = match did_you_mean(&name.value, names.iter().copied()) {
-                Some(near) => format!("did you mean `{near}`?"),
-                None if names.is_empty() => format!("write `policies: {{ {}: {{ ... }} }}`", name.value),
-                None => format!("the sets are {}", names.join(", ")),
-            };
-            report.error_hint(name.span, format!("there is no set of policies named `{}`", name.value), hint);
+            no_set(name, self.0.keys().map(|name| &**name).collect(), report);
         }
         found
     }
@@ -99,23 +92,24 @@ impl Defaults {
     }
 }
 
-/// The policies of the rule at `span`, with the upstreams that they use.
+/// The policies of the rule at `span`, with the upstreams that they use. An error is at the name, if its place is known.
 pub(super) fn with_upstreams(
     policies: Arc<Policies>,
     span: Span,
     upstreams: &mut Upstreams,
     report: &mut Report,
 ) -> Arc<Policies> {
-    let mut find = |one| upstreams.use_one(one, TargetProtocol::Http, report).map(PolicyUpstream);
+    let mut find = |one| upstreams.use_one(one, TargetProtocol::Http, report).map(PolicyUpstream::found);
     let auth = policies.auth.as_deref().and_then(|auth| match auth {
         Auth::Server(server) => {
+            let span = server.upstream.place().unwrap_or(span);
             let upstream = find(upstream_use(&server.place, span)?)?;
             Some(Arc::new(Auth::Server(AuthServer { upstream, ..server.clone() })))
         }
         Auth::Basic(_) | Auth::Jwt(_) => None,
     });
     let mirror = policies.mirror.as_deref().and_then(|mirror| {
-        let upstream = find(named(&mirror.name, span))?;
+        let upstream = find(named(&mirror.name, mirror.upstream.place().unwrap_or(span)))?;
         Some(Arc::new(Mirror { upstream, ..mirror.clone() }))
     });
     if auth.is_none() && mirror.is_none() {

@@ -6,11 +6,11 @@ use std::sync::Arc;
 use super::names::{Names, made_name};
 use super::upstream_policy;
 use crate::config::decode::Text;
-use crate::config::diagnostics::{Report, Span, Spanned, did_you_mean};
+use crate::config::diagnostics::{Report, Span, Spanned};
 use crate::config::plan::{
     Scheme, Target, Upstream, UpstreamId, UpstreamPolicy, UpstreamSettings, UpstreamTls, UpstreamWritten,
 };
-use crate::config::source::{Inline, UpstreamSource, UpstreamUse};
+use crate::config::source::{Inline, UpstreamSource, UpstreamUse, no_upstream};
 use crate::config::values::target::TargetText;
 
 /// The upstreams of a plan while it is built.
@@ -93,14 +93,7 @@ impl Upstreams {
 
     fn use_named(&mut self, name: &Text, speaks: TargetProtocol, report: &mut Report) -> Option<UpstreamId> {
         let Some(id) = self.by_name.get(name.text.as_str()).copied() else {
-            let hint = match did_you_mean(&name.text, self.known_names()) {
-                Some(known) => format!("did you mean `{known}`?"),
-                None if name.text.contains(':') => {
-                    "it is an address: write `target` instead of `upstream`".into()
-                }
-                None => "write it under `upstreams`".into(),
-            };
-            report.error_hint(name.span, format!("there is no upstream {}", name.shown()), hint);
+            no_upstream(name, self.known_names(), report);
             return None;
         };
         let entry = &mut self.entries[id.0];

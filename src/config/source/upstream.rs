@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::upstream_policy::UpstreamPolicySource;
 use crate::config::decode::{Decoder, MappingReader, Text};
-use crate::config::diagnostics::{Span, Spanned};
+use crate::config::diagnostics::{Report, Span, Spanned, did_you_mean};
 use crate::config::keys::ReadKey;
 use crate::config::keys::shape::{DURATION, TIMEOUT};
 use crate::config::plan::{UpstreamTls, UpstreamWritten};
@@ -28,6 +28,16 @@ pub(crate) enum UpstreamUse {
     Named(Text),
     /// `target:`, `targets:`, or `upstream:` with a mapping.
     Inline(Box<Inline>),
+}
+
+/// Reports the name of an upstream that does not exist.
+pub(crate) fn no_upstream<'n>(name: &Text, known: impl Iterator<Item = &'n str>, report: &mut Report) {
+    let hint = match did_you_mean(&name.text, known) {
+        Some(known) => format!("did you mean `{known}`?"),
+        None if name.text.contains(':') => "it is an address: write `target` instead of `upstream`".into(),
+        None => "write it under `upstreams`".into(),
+    };
+    report.error_hint(name.span, format!("there is no upstream {}", name.shown()), hint);
 }
 
 /// An upstream that is written where it is used.

@@ -10,6 +10,7 @@ use super::gate;
 use super::listeners::{self, Compose, Https};
 use super::networks::NetworkMap;
 use super::project::{self, Project, Reader, join};
+use super::rejection::Names;
 use super::route::Route;
 use super::service;
 use super::sets;
@@ -35,13 +36,15 @@ pub(crate) fn read(
     let Some(span) = projects.first().map(|project| project.span) else { return };
     let https = https(&mut reader, source, span);
     let map = NetworkMap::new(&reader, &projects);
+    let names = Names::of(source);
     let mut all: Vec<Route> = Vec::new();
     let mut rejected = HashSet::new();
     let has_listeners = !source.listeners.is_empty();
     for (index, project) in projects.iter().enumerate() {
         let (before, bad) = (all.len(), rejected.len());
         for (number, service) in project.services.iter().enumerate() {
-            let (routes, is_rejected) = service::routes_of(&mut reader, &map, (index, number), service);
+            let (routes, is_rejected) =
+                service::routes_of(&mut reader, (&map, &names), (index, number), service);
             all.extend(routes);
             rejected.extend(is_rejected.then_some((index, number)));
         }

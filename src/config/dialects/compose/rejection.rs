@@ -1,6 +1,44 @@
 //! Errors that reject one service.
 
+use std::sync::Arc;
+
+use crate::config::decode::Text;
 use crate::config::diagnostics::{Report, Severity, Span};
+use crate::config::source::{RuleSource, Source, no_set, no_upstream};
+
+/// Names in native files, which labels may use.
+pub(super) struct Names {
+    sets: Vec<Arc<str>>,
+    upstreams: Vec<Arc<str>>,
+}
+
+impl Names {
+    pub(super) fn of(source: &Source) -> Names {
+        Names {
+            sets: source.policies.iter().map(|set| set.name.value.clone()).collect(),
+            upstreams: source.upstreams.iter().map(|upstream| upstream.name.value.clone()).collect(),
+        }
+    }
+
+    /// Reports names that stand for nothing, and takes them out of the rule. The rule then answers with the error.
+    pub(super) fn check(&self, rule: &mut RuleSource, report: &mut Report) {
+        rule.policy.retain(|name| {
+            let is_known = self.sets.contains(&name.value);
+            if !is_known {
+                no_set(name, self.sets.iter().map(|name| &**name).collect(), report);
+            }
+            is_known
+        });
+        if let Some(Some(mirror)) = &rule.policies.mirror
+            && let Some(span) = mirror.upstream.place()
+            && !self.upstreams.contains(&mirror.name)
+        {
+            let name = Text::new(mirror.name.to_string(), span, None);
+            no_upstream(&name, self.upstreams.iter().map(|name| &**name), report);
+            rule.policies.mirror = None;
+        }
+    }
+}
 
 impl Report {
     /// Adds an error that removes one service and leaves the rest of the configuration as it is.

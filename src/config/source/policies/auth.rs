@@ -63,6 +63,7 @@ fn forward(decoder: &mut Decoder<'_>, node: Node) -> Option<AuthServer> {
         return Some(server(AuthServerPlace::Url(url)));
     }
     let mut fields = MappingReader::open(decoder, node, "`forward`")?;
+    let upstream = fields.at("upstream").map(PolicyUpstream::written).unwrap_or_default();
     let place = server_place(&mut fields);
     let copy = fields.field("copy", |decoder, node| Some(decoder.parsed_many(node, policies::copied_field)));
     let sign_in = fields.parsed("sign_in", policies::sign_in);
@@ -77,7 +78,7 @@ fn forward(decoder: &mut Decoder<'_>, node: Node) -> Option<AuthServer> {
     server.sign_in = sign_in.map(|place| place.value);
     server.timeout = timeout.map_or(server.timeout, |timeout| timeout.value);
     server.cache = cache.map_or(server.cache, |cache| cache.value);
-    Some(AuthServer { preflights, ..server })
+    Some(AuthServer { upstream, preflights, ..server })
 }
 
 /// `url`, or `upstream` and `path`.

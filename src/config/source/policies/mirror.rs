@@ -22,6 +22,7 @@ fn mirror(decoder: &mut Decoder<'_>, node: Node) -> Option<Mirror> {
     let share = fields.parsed("share", glob::share);
     fields.close();
     // Lowering finds the upstream.
-    let upstream = PolicyUpstream::default();
-    Some(Mirror { name: name?.value, upstream, parts: share.map_or(WHOLE_SHARE, |share| share.value) })
+    let name = name?;
+    let upstream = PolicyUpstream::written(name.span);
+    Some(Mirror { name: name.value, upstream, parts: share.map_or(WHOLE_SHARE, |share| share.value) })
 }

@@ -22,8 +22,8 @@ use crate::config::plan::Policies;
 use crate::config::syntax::Value;
 use crate::config::values::scalar;
 
-pub(crate) use sets::PolicySetSource;
 pub(super) use sets::sets;
+pub(crate) use sets::{PolicySetSource, no_set};
 
 /// The names of the sets of a rule or a listener, in written order.
 pub(super) fn names(fields: &mut MappingReader<'_, '_>) -> Vec<Spanned<Arc<str>>> {

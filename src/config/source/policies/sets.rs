@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use crate::config::decode::{Decoder, MappingReader};
-use crate::config::diagnostics::{Spanned, quoted};
+use crate::config::diagnostics::{Report, Spanned, did_you_mean, quoted};
 use crate::config::plan::{HeadersWritten, LimitsWritten, PoliciesWritten};
 use crate::config::source::messages::headers;
 use crate::config::syntax::{Node, Value};
@@ -16,6 +16,17 @@ pub(crate) struct PolicySetSource {
     pub(crate) policies: PoliciesWritten,
     pub(crate) limits: LimitsWritten,
     pub(crate) headers: HeadersWritten,
+}
+
+/// Reports the name of a set that does not exist.
+pub(crate) fn no_set(name: &Spanned<Arc<str>>, mut known: Vec<&str>, report: &mut Report) {
+    known.sort_unstable();
+    let hint = match did_you_mean(&name.value, known.iter().copied()) {
+        Some(near) => format!("did you mean `{near}`?"),
+        None if known.is_empty() => format!("write `policies: {{ {}: {{ ... }} }}`", name.value),
+        None => format!("the sets are {}", known.join(", ")),
+    };
+    report.error_hint(name.span, format!("there is no set of policies named `{}`", name.value), hint);
 }
 
 /// `policies:`, a mapping of names to sets.

@@ -5,6 +5,7 @@ use crate::config::diagnostics::{Spanned, quoted};
 use crate::config::dialects::compose::labels;
 use crate::config::dialects::compose::networks::NetworkMap;
 use crate::config::dialects::compose::project::{LabelError, Reader, Service};
+use crate::config::dialects::compose::rejection::Names;
 use crate::config::dialects::compose::route::{Destination, Host, Route, ServiceId};
 use crate::config::syntax::Value;
 
@@ -12,7 +13,7 @@ use crate::config::syntax::Value;
 /// route with a known host becomes unavailable.
 pub(crate) fn of(
     reader: &mut Reader<'_>,
-    map: &NetworkMap<'_>,
+    (map, names): (&NetworkMap<'_>, &Names),
     id: ServiceId,
     service: &Service,
 ) -> (Vec<Route>, bool) {
@@ -46,7 +47,8 @@ pub(crate) fn of(
         }
         let before = reader.report.count();
         let plain = all.iter().find(|other| other.route.is_none()).filter(|_| labels.route.is_some());
-        let draft = draft::read(reader, map, id.0, service, (labels, plain));
+        let mut draft = draft::read(reader, map, id.0, service, (labels, plain));
+        names.check(&mut draft.rule, reader.report);
         let fault = reader.report.reject_since(before, &what);
         rejected |= fault.is_some();
         let fault = fault.or(own.first().map(|fault| fault.message.clone()));
