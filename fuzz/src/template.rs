@@ -43,6 +43,7 @@ fn written(text: &str, value: &[u8], escape: Escape) -> Vec<u8> {
         client: [127, 0, 0, 1].into(),
         rule: "",
         request_id: b"",
+        traceparent: b"",
         user: b"",
         claims: &[],
         captures,

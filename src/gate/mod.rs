@@ -44,4 +44,4 @@ pub use error::{ChangedLoader, Explainer, GateError, Loader, OnPlan};
 pub use gate::Gate;
 pub use process::{CaughtSignals, Inherited};
 pub use services::stored;
-pub use state::check_files;
+pub use start::check_files;

@@ -1,6 +1,7 @@
 //! Starting and stopping a gate.
 
 use std::collections::HashMap;
+use std::io;
 use std::sync::Arc;
 
 use super::control::GateControl;
@@ -12,9 +13,10 @@ use super::state::{
     GateState, Running, log_problems, prepare, start_access_log, start_workers, worker_count,
 };
 use super::watching;
-use crate::config::plan::InternalApi;
+use crate::config::plan::{AccessLogTo, InternalApi, InternalBind, OverlayPlace, Plan};
+use crate::files;
 use crate::generation::Permits;
-use crate::internal_api::{Limits, Server};
+use crate::internal_api::{Limits, Server, may_bind_unix};
 
 impl GateState {
     /// Starts everything. On an error nothing is left running.
@@ -86,4 +88,23 @@ fn start_internal(
         None => Server::start(&plan.bind, plan.token.clone(), control),
     };
     server.map_err(|error| GateError::of_internal_api(&plan.bind, error))
+}
+
+/// Returns the errors of a start with this plan, as far as they can be found without opening a port or creating a
+/// file. Blocks.
+pub fn check_files(plan: &Plan) -> Vec<GateError> {
+    let mut errors = Vec::new();
+    if let Some(AccessLogTo::File(path)) = plan.access_log.as_ref().map(|log| &log.to) {
+        let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
+        let failed = files::may_append(path).err().map(named);
+        errors.extend(failed.map(|error| GateError::of_access_log(plan.access_log_origin.as_ref(), error)));
+    }
+    if let Some(path) = plan.internal_api.edits.as_ref().and_then(OverlayPlace::file) {
+        errors.extend(files::may_create(path).err().map(|error| GateError::of_overlay(path, error)));
+    }
+    if let InternalBind::Unix(path) = &plan.internal_api.bind {
+        let failed = may_bind_unix(path).err();
+        errors.extend(failed.map(|error| GateError::of_internal_api(&plan.internal_api.bind, error)));
+    }
+    errors
 }

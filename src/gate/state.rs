@@ -2,7 +2,6 @@
 
 use std::collections::HashMap;
 use std::convert::Infallible;
-use std::io;
 use std::net::SocketAddr;
 use std::num::NonZero;
 use std::path::Path;
@@ -20,12 +19,11 @@ use super::error::{ChangedLoader, Explainer, GateError, OnPlan};
 use super::services::{KeyService, Services};
 use super::sockets::{self, ListenKey, NewSockets};
 use super::workers::{RollCall, Workers};
-use crate::config::plan::{AccessLog as AccessPlan, AccessLogTo, InternalBind, OverlayPlace, Plan};
+use crate::config::plan::{AccessLog as AccessPlan, AccessLogTo, Plan};
 use crate::config::{Content, Diagnostic, Diagnostics, Loaded, Overlay, Severity, SourceFiles};
-use crate::files;
 use crate::generation::{Generation, GenerationHandle, Permits, certificates};
 use crate::health::Checker;
-use crate::internal_api::{Phase, Server, may_bind_unix};
+use crate::internal_api::{Phase, Server};
 use crate::log::{AccessLog, AccessSwitch, Tail, TailObserver};
 use crate::metrics::Counters;
 use crate::tls::{self, Issued, TicketKeys};
@@ -380,25 +378,6 @@ pub(super) fn start_access_log(
     let log = AccessLog::start(access, counters.clone());
     let log = log.map_err(|error| GateError::of_access_log(plan.access_log_origin.as_ref(), error))?;
     Ok(Some((access.clone(), log)))
-}
-
-/// Returns the errors of a start with this plan, as far as they can be found without opening a port or creating a
-/// file. Blocks.
-pub fn check_files(plan: &Plan) -> Vec<GateError> {
-    let mut errors = Vec::new();
-    if let Some(AccessLogTo::File(path)) = plan.access_log.as_ref().map(|log| &log.to) {
-        let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", path.display()));
-        let failed = files::may_append(path).err().map(named);
-        errors.extend(failed.map(|error| GateError::of_access_log(plan.access_log_origin.as_ref(), error)));
-    }
-    if let Some(path) = plan.internal_api.edits.as_ref().and_then(OverlayPlace::file) {
-        errors.extend(files::may_create(path).err().map(|error| GateError::of_overlay(path, error)));
-    }
-    if let InternalBind::Unix(path) = &plan.internal_api.bind {
-        let failed = may_bind_unix(path).err();
-        errors.extend(failed.map(|error| GateError::of_internal_api(&plan.internal_api.bind, error)));
-    }
-    errors
 }
 
 /// The number of workers: that of the plan, else one per core.

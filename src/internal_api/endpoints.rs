@@ -7,7 +7,7 @@ use crate::internal_api::control::{CertificateQuestion, CertificateTold, Control
 use crate::internal_api::head::Refusal;
 use crate::internal_api::live::{self, Page};
 use crate::internal_api::message::{Answer, JSON, METRICS, Received, metrics, now, text, typed};
-use crate::internal_api::{authorization, certificate_views, v1, views};
+use crate::internal_api::{authorization, v1, views};
 use crate::log::access::READERS_MAX;
 
 /// The meaning of a path.
@@ -132,9 +132,7 @@ pub(super) async fn answer(received: &Received, token: Option<&Secret>, control:
         Endpoint::Certificates if request.method() == Method::Post => {
             return ask_for_certificate(request, control);
         }
-        Endpoint::Certificates => {
-            typed(200, JSON, certificate_views::certificates_page(control.certificates()))
-        }
+        Endpoint::Certificates => typed(200, JSON, views::certificates_page(control.certificates())),
         Endpoint::Upstreams => typed(200, JSON, views::upstreams_page(&control.endpoints())),
         Endpoint::Drain => drain(request, control, true),
         Endpoint::Undrain => drain(request, control, false),
@@ -233,7 +231,7 @@ const PARAMETERS: &str = "the parameter is renew=NAME, revoke=NAME, check=NAME, 
 /// The response to a question about certificates.
 pub(super) fn told(result: Result<CertificateTold, String>) -> Response {
     match result {
-        Ok(told) => typed(200, JSON, certificate_views::told_page(&told)),
+        Ok(told) => typed(200, JSON, views::told_page(&told)),
         Err(why) => text(404, &why),
     }
 }

@@ -9,7 +9,7 @@
 //!       message.rs        a request as received, and the forms of answers
 //!       v1/               `/api/v1`, which changes routes and upstreams
 //!       authorization.rs  token, cross-site requests, foreign names (sans-IO)
-//!       views.rs          rules and health as JSON; certificate_views.rs: certificates
+//!       views/            rules, health and certificates as JSON
 //!       live/             the page, and what it and `smolgate top` and `smolgate tail` ask for
 //! client.rs      the other side, for `smolgate reload` and its like
 //! ```
@@ -34,7 +34,6 @@ mod message;
 mod authorization;
 mod head;
 mod slots;
-mod certificate_views;
 mod views;
 
 pub mod control;

@@ -3,7 +3,7 @@
 //! ```text
 //! worker ── counter.rs ── worker_set.rs ──┐
 //!                                         ├─ registry.rs ─┬─ exposition.rs ── /metrics
-//! workers that have ended ── ended.rs ────┘               └─ stats.rs ─────── /stats
+//! workers that have ended ── ended.rs ────┘               └─ views/ ───────── /stats, /api/v1/metrics
 //! ```
 //!
 //! A worker has its own set, so counting is a plain load and store in a cache line that no other thread
@@ -13,10 +13,9 @@
 //!
 //! The number of series is bounded whatever peers send: see [`SERIES_MAX`] and [`RULE_SERIES_MAX`].
 
-mod stats;
+mod views;
 
 mod exposition;
-mod figures;
 mod upstream;
 mod page;
 mod process;
@@ -34,7 +33,6 @@ mod counter;
 mod orders;
 
 pub use counter::{Counter, Histogram, WaitCounters, WaitEnd};
-pub use figures::ResponseTimes;
 pub use orders::{NameState, OrderResult, StoreOperation};
 pub use process::ProcessStats;
 pub use registry::{Counters, SERIES_MAX, WorkerCounters};
@@ -42,6 +40,6 @@ pub use rule::{RULE_SERIES_MAX, RuleCounters};
 pub use series::{
     CertificateExpiry, EndpointCounters, Handshake, ListenerCounters, OTHER, TUNNEL_ENDS, UpstreamCounters,
 };
-pub use stats::{ListenerStats, ReloadStats, Responses, Stats, UpstreamStats};
 pub use upstream::{EndpointFigures, render_endpoints};
+pub use views::{ListenerStats, ReloadStats, ResponseTimes, Responses, Stats, UpstreamStats};
 pub use worker_set::NAMES_MAX;

@@ -246,7 +246,8 @@ fn the_share_of_an_endpoint_that_came_back_grows() {
     let slow_start = Duration::from_secs(30);
     plan.upstreams[0].policy.slow_start = slow_start;
     let upstream = on(0, &table(&plan, None));
-    let (now, state) = (Instant::now(), upstream.list()[1].state.clone());
+    // Later than the start of the clock of all endpoints, which may begin in this test.
+    let (now, state) = (Instant::now() + Duration::from_secs(1), upstream.list()[1].state.clone());
     let spread = |seconds, count: usize| {
         let pick = |_| upstream.choose(now + Duration::from_secs(seconds), None, None).unwrap().index();
         counts(&(0..count).map(pick).collect::<Vec<_>>(), 2)

@@ -30,7 +30,9 @@ mod headers;
 
 pub(crate) use acme::{AcmeSource, AuthoritySource};
 pub(crate) use files::FilesSource;
-pub(crate) use listener::{HttpSource, ListenerSource, NamedPolicies, ProtocolSource};
+#[allow(unused_imports, reason = "a dialect that can be left out alone makes them")]
+pub(crate) use listener::NamedPolicies;
+pub(crate) use listener::{HttpSource, ListenerSource, ProtocolSource};
 pub(crate) use policies::{PolicySetSource, no_set};
 pub(crate) use rule::{ActionSource, PassSource, ProxySource, RuleSource};
 pub(crate) use tls::{CertificateWritten, ClientAuthWritten, TlsSource};

@@ -6,9 +6,8 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde::Serialize;
 
 use crate::config::plan::Plan;
-use crate::internal_api::certificate_views::{CertificateView, certificate_view};
 use crate::internal_api::control::Control;
-use crate::internal_api::views::{Entry, Route, json, routes};
+use crate::internal_api::views::{CertificateView, Entry, Route, certificate_view, json, routes};
 use crate::metrics::{
     EndpointFigures, ListenerStats, ProcessStats, ReloadStats, Responses, Stats, UpstreamStats,
 };

@@ -46,19 +46,17 @@ impl Media {
     fn of(head: &RequestHead<'_>) -> Self {
         match head.fields.get(Name::Accept) {
             Some(accept) => Self::preferred(accept),
-            None => Self::without_accept(head),
+            None if head.version == Version::Http2 => Self::without_accept(head),
+            None => Self::Text,
         }
     }
 
-    /// The media type of a client that names none. Those of gRPC are such clients.
+    /// The media type of a client of HTTP/2 that names none. Those of gRPC are such clients.
     #[cold]
     fn without_accept(head: &RequestHead<'_>) -> Self {
         let rest = || head.fields.get(Name::ContentType)?.strip_prefix(b"application/grpc");
-        match rest() {
-            // `application/grpc-web` is another protocol, for HTTP/1.1 too.
-            Some([] | [b'+' | b';', ..]) if head.version == Version::Http2 => Self::Grpc,
-            _ => Self::Text,
-        }
+        // `application/grpc-web` is another protocol.
+        if let Some([] | [b'+' | b';', ..]) = rest() { Self::Grpc } else { Self::Text }
     }
 
     pub(super) fn preferred(accept: &[u8]) -> Self {

@@ -91,6 +91,7 @@ fn part_of(route: &str, part: &str) -> String {
 }
 
 /// Whether a rule with this name belongs to the route: its own, or one beside it.
+#[cfg(feature = "control")]
 pub(in crate::config) fn is_of_route(rule: &str, route: &str) -> bool {
     let beside = |rest: &str| rest.starts_with(" (") && rest.ends_with(')');
     rule.strip_prefix(route).is_some_and(|rest| rest.is_empty() || beside(rest))

@@ -15,14 +15,14 @@ use crate::metrics::EndpointFigures;
 /// One line of `/routes`.
 #[derive(Serialize)]
 #[serde(untagged)]
-pub(super) enum Entry<'a> {
+pub(in crate::internal_api) enum Entry<'a> {
     Listener(HttpView<'a>),
     Route(Box<Route<'a>>),
 }
 
 /// An HTTP listener as a JSON object: what it does before its rules.
 #[derive(Serialize)]
-pub(super) struct HttpView<'a> {
+pub(in crate::internal_api) struct HttpView<'a> {
     listener: &'a str,
     bind: Vec<String>,
     action: &'static str,
@@ -32,12 +32,12 @@ pub(super) struct HttpView<'a> {
 
 /// One rule as a JSON object, or a TCP listener, which has no rules.
 #[derive(Serialize)]
-pub(super) struct Route<'a> {
-    pub(super) listener: &'a str,
+pub(in crate::internal_api) struct Route<'a> {
+    pub(in crate::internal_api) listener: &'a str,
     bind: Vec<String>,
     /// The place in the order in which rules are tried. Each listener counts from 0.
     index: usize,
-    pub(super) name: &'a str,
+    pub(in crate::internal_api) name: &'a str,
     /// Empty for any host.
     host: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -128,7 +128,7 @@ struct PassView<'a> {
     speed: Option<String>,
 }
 
-pub(super) fn is_false(flag: &bool) -> bool {
+pub(in crate::internal_api) fn is_false(flag: &bool) -> bool {
     !flag
 }
 
@@ -138,7 +138,7 @@ fn is_true(flag: &bool) -> bool {
 
 /// The rules of all listeners in the order in which they are tried. An HTTP listener is an entry with the action
 /// `listen` before its rules. A TCP listener is one entry with the action `tcp`.
-pub(super) fn routes(plan: &Plan) -> Vec<Entry<'_>> {
+pub(in crate::internal_api) fn routes(plan: &Plan) -> Vec<Entry<'_>> {
     let mut routes = Vec::new();
     for listener in &plan.listeners {
         // `steps` say what the last three do.
@@ -245,18 +245,18 @@ fn conditions_view(conditions: &Conditions) -> ConditionsView<'_> {
 }
 
 /// The response to `/routes`: a JSON array with one rule per line.
-pub(super) fn routes_page(plan: &Plan) -> String {
+pub(in crate::internal_api) fn routes_page(plan: &Plan) -> String {
     let lines: Vec<String> = routes(plan).iter().map(json).collect();
     format!("[\n{}\n]\n", lines.join(",\n"))
 }
 
 /// The response to `/upstreams`: a JSON array with one endpoint per line.
-pub(super) fn upstreams_page(endpoints: &[EndpointFigures]) -> String {
+pub(in crate::internal_api) fn upstreams_page(endpoints: &[EndpointFigures]) -> String {
     let lines: Vec<String> = endpoints.iter().map(json).collect();
     format!("[\n{}\n]\n", lines.join(",\n"))
 }
 
-pub(super) fn json(value: &impl Serialize) -> String {
+pub(in crate::internal_api) fn json(value: &impl Serialize) -> String {
     serde_json::to_string(value).expect("invariant: these types have only string keys")
 }
 
@@ -306,7 +306,7 @@ fn upstream_view(plan: &Plan, id: UpstreamId) -> (&str, Vec<String>) {
 }
 
 /// The response to `/health`, and whether the gate is well.
-pub(super) fn health(control: &dyn Control, phase: Phase) -> (bool, String) {
+pub(in crate::internal_api) fn health(control: &dyn Control, phase: Phase) -> (bool, String) {
     #[derive(Serialize)]
     struct Health {
         status: &'static str,

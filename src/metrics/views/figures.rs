@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use super::counter::{Histogram, HistogramSum};
-use super::registry::{Counters, SERIES_MAX};
-use super::worker_set::lock;
+use crate::metrics::counter::{Histogram, HistogramSum};
+use crate::metrics::registry::{Counters, SERIES_MAX};
+use crate::metrics::worker_set::lock;
 use crate::reason::Reason;
 
 /// The times from the end of a request to the head of its response, of one upstream.

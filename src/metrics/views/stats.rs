@@ -6,12 +6,12 @@ use std::sync::atomic::Ordering::Relaxed;
 
 use serde::Serialize;
 
-use super::counter::{Histogram, HistogramSum};
-use super::exposition::{ListenerSum, Sums};
-use super::registry::Counters;
-use super::series::{CertificateExpiry, Handshake};
-use super::upstream::UpstreamSum;
-use super::worker_set::lock;
+use crate::metrics::counter::{Histogram, HistogramSum};
+use crate::metrics::exposition::{ListenerSum, Sums};
+use crate::metrics::registry::Counters;
+use crate::metrics::series::{CertificateExpiry, Handshake};
+use crate::metrics::upstream::UpstreamSum;
+use crate::metrics::worker_set::lock;
 use crate::reason::Reason;
 
 /// The counters of the process, added up over all workers.
@@ -205,7 +205,8 @@ impl Counters {
 mod tests {
     use std::time::Duration;
 
-    use super::*;
+    use crate::metrics::*;
+    use crate::reason::Reason;
 
     #[test]
     fn numbers_are_those_of_the_counters() {

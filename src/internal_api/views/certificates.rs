@@ -10,7 +10,7 @@ use crate::log::clock::Utc;
 
 /// A name for which certificates are ordered.
 #[derive(Serialize)]
-pub(super) struct CertificateView {
+pub(in crate::internal_api) struct CertificateView {
     name: String,
     state: &'static str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -36,7 +36,7 @@ struct AttemptView {
 }
 
 /// One name of the response to `/certificates`.
-pub(super) fn certificate_view(certificate: OrderedCertificate) -> CertificateView {
+pub(in crate::internal_api) fn certificate_view(certificate: OrderedCertificate) -> CertificateView {
     let OrderedCertificate { name, state, until, next, error, ca, attempts } = certificate;
     let time = |seconds: u64| Utc::from(UNIX_EPOCH + Duration::from_secs(seconds)).to_string();
     let attempt =
@@ -53,12 +53,12 @@ pub(super) fn certificate_view(certificate: OrderedCertificate) -> CertificateVi
 }
 
 /// The response to `/certificates`.
-pub(super) fn certificates_page(certificates: Vec<OrderedCertificate>) -> String {
+pub(in crate::internal_api) fn certificates_page(certificates: Vec<OrderedCertificate>) -> String {
     format!("{}\n", json(&certificates.into_iter().map(certificate_view).collect::<Vec<_>>()))
 }
 
 /// The answer to a question about certificates.
-pub(super) fn told_page(told: &CertificateTold) -> String {
+pub(in crate::internal_api) fn told_page(told: &CertificateTold) -> String {
     #[derive(Serialize)]
     struct Told<'a> {
         well: bool,
