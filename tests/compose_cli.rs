@@ -412,3 +412,23 @@ fn only_a_gate_in_a_container_is_itself_at_localhost() {
     assert!(place.run_with("check", &[]).err.contains(warning));
     assert!(!place.run_with("check", &[("SMOLGATE_WATCH", "false")]).err.contains(warning));
 }
+
+#[cfg(feature = "jwt")]
+#[test]
+fn a_label_names_a_file_with_the_keys_of_tokens() {
+    let keys = support::tokens::jwks(&[&support::tokens::Signer::new("a")]);
+    let compose = "services:
+  web:
+    labels:
+      smolgate.host: web.example.com
+      smolgate.port: 80
+      smolgate.traceparent: \"yes\"
+      smolgate.auth.jwt: ./keys.json
+";
+    let place = Place::with(&[("compose.yaml", compose), ("keys.json", &keys)]);
+    let checked = place.run("check --compose compose.yaml");
+    assert_eq!(checked.code, 0, "{}", checked.err);
+    fs::remove_file(place.path().join("keys.json")).unwrap();
+    let checked = place.run("check --compose compose.yaml");
+    assert!(checked.code == 1 && checked.err.contains("keys.json` cannot be read"), "{}", checked.err);
+}

@@ -5,7 +5,7 @@ mod support;
 
 use support::Latch;
 use support::gate::TestGate;
-use support::http2::Http2;
+use support::http2::{Http2, block};
 use support::http2_target::Target;
 
 const CONFIG: &str = r#"
@@ -74,6 +74,42 @@ fn a_call_of_grpc_streams_both_ways_and_ends_with_its_status() {
     let answer = client.answer(stream);
     answer.expect(200, "");
     assert_eq!((answer.get("grpc-status"), answer.trailers.len()), (Some("5"), 0));
+}
+
+#[test]
+fn a_status_behind_a_message_with_a_length_is_passed_and_a_call_that_is_cut_is_not_cancelled() {
+    let grpc = [(":status", "200"), ("content-type", "application/grpc"), ("content-length", "2")];
+    let latch = Latch::new();
+    let received = latch.clone();
+    let target = Target::scripted(move |peer, _| {
+        let request = peer.next_request().unwrap();
+        peer.head(request.stream, &grpc, false);
+        peer.data(request.stream, "hi", false);
+        peer.head(request.stream, &[("grpc-status", "0")], true);
+        let request = peer.next_request().unwrap();
+        peer.head(request.stream, &grpc, false);
+        peer.data(request.stream, "h", false);
+        received.wait();
+        peer.reset(request.stream, 2);
+        peer.wait_closed();
+    });
+    let gate = TestGate::start(CONFIG, &[("target", &target)]);
+    let mut client = Http2::connect(gate.address("http"));
+    let mut fields = call("/a.B/C").to_vec();
+    fields.push(("content-length", "5"));
+    let stream = client.request(&fields, false);
+    client.data(stream, "12345", false);
+    client.frame(1, 5, stream, block(&[("x-end", "1")]));
+    let answer = client.answer(stream);
+    answer.expect(200, "hi");
+    assert_eq!(answer.trailers, [("grpc-status".to_owned(), "0".to_owned())]);
+    let trailers = &target.requests()[0].trailers;
+    assert!(trailers.iter().any(|(name, _)| name == "x-end"), "{trailers:?}");
+    let stream = client.request(&call("/a.B/C"), true);
+    client.until(|client| client.received(stream) == 1);
+    latch.open();
+    // INTERNAL_ERROR. CANCEL would say that the client did not want the response.
+    assert_eq!(client.answer(stream).reset, Some(2));
 }
 
 #[test]

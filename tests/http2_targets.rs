@@ -6,7 +6,7 @@ mod support;
 use std::sync::Arc;
 
 use support::gate::TestGate;
-use support::http2::Http2;
+use support::http2::{Http2, frame};
 use support::http2_target::{Peer, Target};
 use support::tls::{Authority, Tls};
 use support::upstream::Upstream;
@@ -122,13 +122,16 @@ fn refusing_once(refuse: fn(&mut Peer, u32)) -> Target {
 }
 
 const PATCH: &str = "PATCH /x HTTP/1.1\r\nHost: a.test\r\n\r\n";
+const EMPTY: &str = "POST /x HTTP/1.1\r\nHost: a.test\r\nContent-Length: 0\r\n\r\n";
 const GET: &str = "GET /x HTTP/1.1\r\nHost: a.test\r\n\r\n";
 
 #[test]
 fn a_request_that_was_not_processed_is_sent_again_whatever_its_method() {
-    let refused = refusing_once(|peer, stream| peer.reset(stream, 7));
-    gate(&refused).client().exchange(PATCH).expect(200, "/x");
-    assert_eq!((refused.requests().len(), refused.connections()), (2, 1));
+    for request in [PATCH, EMPTY] {
+        let refused = refusing_once(|peer, stream| peer.reset(stream, 7));
+        gate(&refused).client().exchange(request).expect(200, "/x");
+        assert_eq!((refused.requests().len(), refused.connections()), (2, 1));
+    }
     let gone = refusing_once(|peer, _| peer.go_away(0));
     gate(&gone).client().exchange(PATCH).expect(200, "/x");
     assert_eq!((gone.requests().len(), gone.connections()), (2, 2));
@@ -157,6 +160,15 @@ fn a_request_that_may_have_been_processed_is_not_sent_again() {
         gate(&target).client().exchange(GET).expect_own(502, "upstream_reset");
         assert_eq!((target.requests().len(), target.connections()), (1, 1), "{code}");
     }
+    // A target that answers has processed the request.
+    let target = Target::scripted(|peer, _| {
+        while let Some(request) = peer.next_request() {
+            let answer = [frame(1, 4, request.stream, &[0x88]), frame(3, 0, request.stream, &[0, 0, 0, 7])];
+            peer.raw(answer.concat());
+        }
+    });
+    gate(&target).client().exchange(GET).expect_own(502, "upstream_reset");
+    assert_eq!(target.requests().len(), 1);
     // With a part of its body, it cannot be sent again, even if it was refused.
     let target = Target::scripted(|peer, _| {
         while let Some(request) = peer.next_request() {
@@ -368,6 +380,10 @@ fn a_target_that_breaks_the_protocol_loses_its_connection_and_the_next_one_serve
             response.status() == 502 || !is_clean(response) || response.text() == "fine"
         });
         assert!(is_harmless, "{name}: {first:?}");
+        // The target is blamed for the rule that it broke, and not for the end of the connection, which the gate made.
+        if let ("push", Ok(first)) = (name, &first) {
+            first.expect_own(502, "response_malformed");
+        }
         gate.exchange(GET).expect(200, "fine");
     }
 }

@@ -198,7 +198,7 @@ fn a_route_with_authentication_asks_for_a_token() {
         "    api: { path_pattern: \"^/api\", methods: [GET], upstream: app, strip_prefix: true, middlewares: [authentication, cors] }\n\
          \x20   open: { path_pattern: \"^/\", upstream: app, middlewares: [] }\n",
         &format!(
-            "authentication: {{ jwt_secret: {SECRET}, excluded_paths: [/api/health, /metrics] }}, \
+            "authentication: {{ jwt_secret: {SECRET}, excluded_paths: [/api/health, /metrics, /api/only/] }}, \
              cors: {{ allowed_origins: [\"https://app.test\"], allowed_methods: [GET], allowed_headers: [\"*\"] }}"
         ),
         &upstream,
@@ -215,7 +215,7 @@ fn a_route_with_authentication_asks_for_a_token() {
         token(SECRET, 1_000),
         "Authorization: Bearer a.b.c\r\n".to_owned(),
     ] {
-        for path in ["/api", "/api/users", "/api/health/x", "/api/healthz", "/%61pi/users"] {
+        for path in ["/api", "/api/users", "/api/only", "/api/health/x", "/api/healthz", "/%61pi/users"] {
             let refused = ask(&gate, &format!("GET {path}"), &format!("{lines}Origin: https://app.test\r\n"));
             assert_eq!(refused.status(), 401, "{path} {lines}");
             assert!(refused.get("www-authenticate").is_some_and(|value| value.starts_with("Bearer")));
@@ -230,6 +230,7 @@ fn a_route_with_authentication_asks_for_a_token() {
         ("GET /api/health", "", 200, Some("/health")),
         ("GET /api/h%65alth?q", "", 200, Some("/health?q")),
         ("HEAD /api/health", "", 200, Some("/health")),
+        ("GET /api/only/", "", 200, Some("/only/")),
         ("POST /api/health", "", 405, None),
         ("GET /metrics", "", 200, Some("/metrics")),
         ("GET /other", "", 200, Some("/other")),

@@ -107,6 +107,14 @@ pub enum Framing {
     UntilClose,
 }
 
+impl Framing {
+    /// Whether no byte of a body comes behind the head.
+    #[inline(always)]
+    pub fn is_empty(self) -> bool {
+        matches!(self, Self::None | Self::Length(0))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::Method;

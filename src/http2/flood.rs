@@ -45,7 +45,7 @@ pub(super) struct FloodGuard {
     free_window_updates: u32,
     free_late_frames: u32,
     dribbles: u32,
-    /// Whether a frame of a stream came since the last frame that is free behind it.
+    /// Whether a frame of a stream came, or DATA went out, since the last frame that is free behind it.
     is_busy: bool,
 }
 
@@ -110,7 +110,8 @@ impl FloodGuard {
         self.is_busy = true;
     }
 
-    /// Charges for a frame that is free once after each frame of a stream: PING, SETTINGS, unknown types.
+    /// Charges for a frame that is free once after each frame of a stream, and after each DATA frame that was sent: PING,
+    /// SETTINGS, unknown types.
     pub(super) fn control(&mut self, now: Instant) -> Result<(), ConnectionError> {
         if std::mem::take(&mut self.is_busy) {
             return Ok(());
@@ -134,8 +135,10 @@ impl FloodGuard {
         Ok(())
     }
 
-    /// A DATA frame of `bytes` goes out, and `wanted` bytes were there.
+    /// A DATA frame of `bytes` goes out, and `wanted` bytes were there. A receiver may answer it with a PING: grpc-go
+    /// measures the bandwidth so, and sends nothing else for hours.
     pub(super) fn data_sent(&mut self, bytes: usize, wanted: usize) {
+        self.is_busy = true;
         self.free_window_updates = (self.free_window_updates + FREE_WINDOW_UPDATES_PER_DATA).min(FREE_MAX);
         if bytes < wanted.min(DRIBBLE_BYTES) {
             self.dribbles += 1;
@@ -188,6 +191,11 @@ mod tests {
             guard.control(now).unwrap();
             guard.data_sent(16_384, 16_384);
             (0..4).for_each(|_| guard.window_update(now).unwrap());
+        }
+        for _ in 0..10_000 {
+            guard.data_sent(16_384, 16_384);
+            guard.window_update(now).unwrap();
+            guard.control(now).unwrap();
         }
         assert_eq!(guard.tokens(), TOKENS_MAX);
     }

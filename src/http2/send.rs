@@ -127,14 +127,20 @@ impl Connection {
     }
 
     /// Frees a stream: the application has ended its work on it. A stream that has not ended is reset, without an
-    /// error if the response is complete (RFC 9113, section 8.1).
+    /// error if the response is complete (RFC 9113, section 8.1). A client cancels its request; a server has failed to
+    /// send its response, which CANCEL would blame on the client.
     pub fn close(&mut self, key: StreamKey, out: &mut Vec<u8>) {
         self.release_head(key);
         let Some(stream) = self.streams.get(key) else { return };
         let answer = if self.role == Role::Server { stream.send } else { stream.receive };
         let is_answered = answer == Half::Ended;
         let was_reset = stream.reset.is_some();
-        self.reset(key, if is_answered { ErrorCode::NoError } else { ErrorCode::Cancel }, out);
+        let code = match self.role {
+            _ if is_answered => ErrorCode::NoError,
+            Role::Server => ErrorCode::InternalError,
+            Role::Client => ErrorCode::Cancel,
+        };
+        self.reset(key, code, out);
         if is_answered && !was_reset {
             self.flood.stream_ended();
         }

@@ -14,6 +14,9 @@ pub(super) const FRAMES_PER_TURN: usize = 256;
 /// The head of a stream that was refused before its line was known. No parser takes its version.
 const UNKNOWN_LINE: &[u8] = b"- - HTTP/2.1\r\n\r\n";
 
+/// The name of the field that says how long a body is, in the HTTP/1.1 form.
+const CONTENT_LENGTH: &[u8] = b"content-length:";
+
 /// The line by which a head asks for a body in chunks.
 const CHUNKED: &[u8] = b"transfer-encoding: chunked\r\n\r\n";
 
@@ -120,7 +123,7 @@ impl State {
         slot.key = Some(key);
         slot.refusal = refusal;
         slot.has_ended = ended;
-        let has_length = self.engine.announces_length(key);
+        let has_length = self.engine.announces_length(key) && !has_trailers(form);
         slot.body = if ended || has_length { IncomingBody::Plain } else { IncomingBody::Chunked };
         slot.head = Some(head_of(form, slot.body, refusal.is_some(), worker));
         self.open += 1;
@@ -135,8 +138,8 @@ impl State {
     /// Takes the head of a response, or of an interim one. The length of its body must be known by the form.
     fn take_response(&mut self, key: StreamKey, ended: bool, memory: &Memory, worker: &Worker) {
         self.has_stream_frame = true;
-        let has_length = self.engine.announces_length(key);
         let form = memory.workspace.head();
+        let has_length = self.engine.announces_length(key) && (ended || !has_trailers(form));
         let Some(slot) = self.slot(key) else { return };
         let held = slot.head.as_ref().map_or(0, |head| head.unread().len());
         if held + form.len() > HELD_RESPONSES_MAX {
@@ -152,7 +155,8 @@ impl State {
         };
         slot.has_ended = ended;
         let head = slot.head.get_or_insert_with(|| worker.buffer());
-        head.extend(form.strip_suffix(b"\r\n").unwrap_or(form));
+        let form = form.strip_suffix(b"\r\n").unwrap_or(form);
+        extend_lines(head, form, line == CHUNKED);
         head.extend(line);
         slot.wake();
     }
@@ -189,6 +193,11 @@ impl State {
     fn lose(&mut self, key: StreamKey, end: Option<StreamEnd>) {
         let index = key.slot();
         let Some(slot) = self.slot(key) else { return };
+        // A target that has begun to answer has processed the request, whatever it says.
+        let end = match end {
+            Some(StreamEnd::Unprocessed) if slot.head.is_some() => Some(end_of(ErrorCode::ProtocolError)),
+            end => end,
+        };
         slot.gone = end.filter(|_| slot.is_own);
         slot.lose();
         let (was_detached, had_begun) = (slot.is_detached, self.begun.contains(&index));
@@ -213,7 +222,7 @@ fn head_of(form: &[u8], body: IncomingBody, is_refused: bool, worker: &Worker) -
             head.extend(if is_refused { b"2.1\r\n" } else { b"2.0\r\n" });
             match fields.strip_suffix(b"\r\n").filter(|_| body == IncomingBody::Chunked && !is_refused) {
                 Some(lines) => {
-                    head.extend(lines);
+                    extend_lines(&mut head, lines, true);
                     head.extend(CHUNKED);
                 }
                 None => head.extend(fields),
@@ -222,4 +231,22 @@ fn head_of(form: &[u8], body: IncomingBody, is_refused: bool, worker: &Worker) -
         None => head.extend(UNKNOWN_LINE),
     }
     head
+}
+
+/// Whether trailers end a message, as in every call of gRPC. Its form is in chunks then, even if it says its length:
+/// HTTP/1.1 has trailers behind chunks alone (RFC 9112, section 7.1.2). The engine compares the length with the data.
+fn has_trailers(form: &[u8]) -> bool {
+    let kind = form
+        .split(|byte| *byte == b'\n')
+        .find_map(|line| line.strip_prefix(b"content-type: application/grpc"));
+    matches!(kind, Some([b'\r' | b'+' | b';', ..]))
+}
+
+/// Appends lines of a head. `in_chunks` leaves out the length.
+fn extend_lines(head: &mut Buffer, lines: &[u8], in_chunks: bool) {
+    let kept = lines.split_inclusive(|byte| *byte == b'\n');
+    match in_chunks {
+        true => kept.filter(|line| !line.starts_with(CONTENT_LENGTH)).for_each(|line| head.extend(line)),
+        false => head.extend(lines),
+    }
 }

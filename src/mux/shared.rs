@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::slot::Slot;
 use super::space::WorkerSpace;
 use crate::http2::{Connection, ConnectionError, StreamKey};
-use crate::tls;
+use crate::tls::{self, StreamEnd};
 use crate::worker::Worker;
 
 /// A connection of HTTP/2.
@@ -90,6 +90,9 @@ impl State {
         self.begun.clear();
         for index in 0..self.slots.len() {
             let slot = &mut self.slots[index];
+            // If the target broke a rule, that is why its streams are gone.
+            let fault = self.fault.filter(|_| slot.is_own);
+            slot.gone = slot.gone.or(fault.map(|fault| StreamEnd::Malformed(fault.detail)));
             slot.lose();
             // A stream that has no task any more, or none yet, is closed here.
             if slot.is_detached || slot.head.is_some() && !slot.is_own {

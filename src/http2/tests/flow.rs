@@ -163,8 +163,9 @@ fn a_close_says_how_the_stream_ended() {
     // The response is complete and the request is not: NO_ERROR (RFC 9113, section 8.1).
     peer.answer(three);
     assert_eq!(codes(&mut peer), [0]);
+    // The response is not complete, which the client has not asked for: INTERNAL_ERROR.
     peer.connection.close(five, &mut peer.out);
-    assert_eq!(codes(&mut peer), [8]);
+    assert_eq!(codes(&mut peer), [2]);
     peer.accept(&reset(7));
     peer.connection.close(seven, &mut peer.out);
     assert!(codes(&mut peer).is_empty());

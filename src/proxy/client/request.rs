@@ -105,7 +105,7 @@ impl Request {
     /// Whether the request may be sent to a target twice. Its method must be idempotent (RFC 9110, section 9.2.2),
     /// and all of it must still be in the input.
     pub(in crate::proxy) fn is_repeatable(&self) -> bool {
-        self.method.is_idempotent() && self.framing == Framing::None
+        self.method.is_idempotent() && self.framing.is_empty()
     }
 
     /// Whether the rest of the request, after the first `received` bytes, will come and is short enough to be

@@ -73,7 +73,7 @@ pub(in crate::proxy) async fn run(
         };
         let head = attempts.head(exchange)?;
         exchange.record.target = Some(target.address.clone());
-        if exchange.request.framing != Framing::None {
+        if !exchange.request.framing.is_empty() {
             exchange.release_head();
         }
         // Pinned, because an `await` alone copies the future once more.
@@ -118,7 +118,7 @@ fn may_repeat(exchange: &Exchange<'_>, failure: &Failure) -> bool {
 
 /// Whether a request that was not processed can be sent again: all of it is here (RFC 9113, section 8.7).
 fn may_send_again(exchange: &Exchange<'_>) -> bool {
-    !exchange.record.response_started.get() && exchange.request.framing == Framing::None
+    !exchange.record.response_started.get() && exchange.request.framing.is_empty()
 }
 
 /// Ends the exchange on both connections: keeps them, closes them, or makes them a tunnel. Inlined, because its arguments

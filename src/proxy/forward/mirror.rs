@@ -10,7 +10,7 @@ use super::hops;
 use super::request_head::{can_rewrite, request_head};
 use crate::config::plan::{Action, Proxy, Rule, UpstreamId};
 use crate::generation::{Upstreams, WorkerState};
-use crate::http::{Framing, Method, RequestHead};
+use crate::http::{Method, RequestHead};
 use crate::policy::Mirroring;
 use crate::proxy::client::Exchange;
 use crate::proxy::record::Failure;
@@ -68,7 +68,7 @@ pub(in crate::proxy) fn mirror(
 
 /// Whether a request has no body and goes to a target.
 fn may_be_copied(exchange: &Exchange<'_>, rule: &Rule, proxy: &Proxy, head: &RequestHead<'_>) -> bool {
-    matches!(head.framing, Framing::None | Framing::Length(0))
+    head.framing.is_empty()
         && !head.upgrade
         && !hops::is_in_loop(head.fields)
         && hops::max_forwards(head) != Some(0)

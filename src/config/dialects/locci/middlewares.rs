@@ -210,7 +210,11 @@ fn tokens_of(secret: Node) -> Node {
 fn excluded_path(text: &str) -> Result<Arc<str>, ValueError> {
     match text.contains('*') {
         true => Err(ValueError::hint("has a `*`, and this is one whole path", "list each path")),
-        false => pattern::path(text),
+        // A slash at the end counts: `/users` and `/users/` are two paths.
+        false => pattern::path(text).map(|path| match text.len() > 1 && text.ends_with('/') {
+            true => format!("{path}/").into(),
+            false => path,
+        }),
     }
 }
 

@@ -24,7 +24,7 @@ pub(in crate::config::source) fn headers(
         }),
         hsts: fields.field("hsts", |decoder, node| or_false(decoder, node, hsts)),
         request_id: fields.field("request_id", |decoder, node| or_false(decoder, node, request_id)),
-        traceparent: fields.parsed("traceparent", scalar::flag).map(|flag| flag.value),
+        traceparent: fields.field("traceparent", |decoder, node| decoder.flag(node)).map(|flag| flag.value),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::config::diagnostics::{Report, Span};
 use crate::config::dialects::file::ConfigFile;
 use crate::config::inputs::Inputs;
 use crate::config::syntax::{Node, Value, yaml};
-use crate::config::values::{ValueError, environment};
+use crate::config::values::{ValueError, environment, substitution};
 
 /// Files that one load may read, so that a file that includes itself under many names ends.
 const FILES_MAX: usize = 1_000;
@@ -216,6 +216,12 @@ impl LabelNotation<'_> {
 
 impl Notation for LabelNotation<'_> {
     fn fill(&self, written: &str, span: Span) -> Result<Filled, Unfillable> {
+        // The text of a file that a label names, as the keys of tokens. Compose itself has no such text.
+        if written.starts_with("${file:") && written.ends_with('}') {
+            let text = substitution::expand(written, self.dir(span), self.inputs)
+                .map_err(|(message, hint)| (message, hint.unwrap_or_default()))?;
+            return Ok(Filled { text, warnings: Vec::new() });
+        }
         let filled = interpolate(written, &|name| self.variable(span.file, name))
             .map_err(|(message, hint)| (message, hint.to_owned()))?;
         let unset = |name: String| (format!("the variable `{name}` is not set: it is empty here"), WHERE);
