@@ -10,7 +10,7 @@ use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use smolgate::config::plan::{Files, Symlinks};
-use smolgate::file_server::{Accepted, FilePath, Found, Opening, Wanted, find};
+use smolgate::file_server::{Accepted, FilePath, Found, Opening, Wanted, find, open_root};
 
 /// The files below the root. The content of each is its path.
 const FILES: [&str; 6] = ["a", "b/c", "b/d/e", "..;/f", "%2e%2e/g", "b\\c"];
@@ -56,7 +56,8 @@ pub fn holds(bytes: &[u8]) {
             accepted: Accepted::default(),
             is_navigation: false,
         };
-        let Ok(Found::File(found)) = find(&wanted, Opening::Waiting) else { continue };
+        let root = open_root(&wanted.files, Opening::Waiting).expect("the root");
+        let Ok(Found::File(found)) = find(&wanted, root.as_fd(), Opening::Waiting) else { continue };
         let mut content = Vec::new();
         let file = found.content.as_fd().try_clone_to_owned().expect("a descriptor");
         File::from(file).read_to_end(&mut content).expect("the content");

@@ -2,7 +2,7 @@
 
 use std::fs::{File, Metadata};
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
@@ -13,7 +13,7 @@ use super::content::Content;
 use super::file_path::FilePath;
 use super::media_types::media_type;
 use super::precompressed::Accepted;
-use super::system::{Opening, open_below, open_root};
+use super::system::{self, Opening, open_below};
 use super::validators::Validators;
 use crate::config::plan::{Coding, Files, Symlinks};
 
@@ -91,20 +91,26 @@ pub enum Missing {
     Failed(io::Error),
 }
 
-/// Looks up what a client asks for.
+/// Opens the root of the files. A link leads where it leads now, so one that was swapped is seen.
 ///
 /// # Errors
-/// If there is nothing to send, or if it may not wait and would have to.
-pub fn find(wanted: &Wanted, opening: Opening) -> Result<Found, Missing> {
-    let Wanted { files, path, is_navigation, .. } = wanted;
-    // A root that is missing is no fault of the client.
-    let root = open_root(&files.root, opening).map_err(|error| match Missing::of(error) {
+/// If it cannot be opened, which is no fault of the client, or if it may not wait and would have to.
+pub fn open_root(files: &Files, opening: Opening) -> Result<OwnedFd, Missing> {
+    system::open_root(&files.root, opening).map_err(|error| match Missing::of(error) {
         Missing::Waits => Missing::Waits,
         _ => Missing::Failed(io::Error::new(
             io::Error::from(error).kind(),
             format!("the root {}: {}", files.root.display(), io::Error::from(error)),
         )),
-    })?;
+    })
+}
+
+/// Looks up what a client asks for below an open root.
+///
+/// # Errors
+/// If there is nothing to send, or if it may not wait and would have to.
+pub fn find(wanted: &Wanted, root: BorrowedFd<'_>, opening: Opening) -> Result<Found, Missing> {
+    let Wanted { files, path, is_navigation, .. } = wanted;
     let search = Search { wanted, root, opening };
     let found = path.as_ref().ok_or(Missing::NotFound).and_then(|path| search.at(path));
     match (found, &files.fallback) {
@@ -119,7 +125,7 @@ pub fn find(wanted: &Wanted, opening: Opening) -> Result<Found, Missing> {
 
 struct Search<'a> {
     wanted: &'a Wanted,
-    root: OwnedFd,
+    root: BorrowedFd<'a>,
     opening: Opening,
 }
 
@@ -165,7 +171,7 @@ impl Search<'_> {
 
     fn open(&self, path: &[u8]) -> Result<(File, Metadata), Missing> {
         let links = self.wanted.files.symlinks;
-        let file = open_below(self.root.as_fd(), path, links, self.opening).map_err(Missing::of)?;
+        let file = open_below(self.root, path, links, self.opening).map_err(Missing::of)?;
         let found = file.metadata().map_err(Missing::Failed)?;
         Ok((file, found))
     }

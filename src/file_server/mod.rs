@@ -24,7 +24,7 @@ mod system;
 
 pub use content::Content;
 pub use file_path::FilePath;
-pub use find::{Entry, Found, FoundFile, Missing, Wanted, find};
+pub use find::{Entry, Found, FoundFile, Missing, Wanted, find, open_root};
 pub use off_worker::off_worker;
 pub use precompressed::Accepted;
 pub use system::Opening;

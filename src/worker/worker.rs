@@ -1,9 +1,12 @@
 //! The handle of a worker, with all that a worker has, and the loop that `mod.rs` draws.
 
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::future::Future;
 use std::io;
+use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::rc::{Rc, Weak};
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
@@ -44,6 +47,8 @@ pub(super) struct Inner {
     moment: Cell<Moment>,
     /// The longest time that a task passed to [`Worker::coalesce`] in this turn.
     coalescing: Cell<Duration>,
+    /// The folder that tasks of this turn have opened last.
+    folder: RefCell<Option<(Arc<Path>, Rc<OwnedFd>)>>,
 }
 
 impl Inner {
@@ -77,6 +82,25 @@ impl Worker {
     /// (`PR_SET_TIMERSLACK`).
     pub fn coalesce(&self, time: Duration) {
         self.inner.coalescing.set(self.inner.coalescing.get().max(time));
+    }
+
+    /// The folder at `path`, opened by `open` unless a task has opened it in this turn. It is closed when the turn
+    /// ends, so that the next turn sees a folder that was put in its place.
+    ///
+    /// # Errors
+    /// Those of `open`.
+    pub fn folder<E>(
+        &self,
+        path: &Arc<Path>,
+        open: impl FnOnce() -> Result<OwnedFd, E>,
+    ) -> Result<Rc<OwnedFd>, E> {
+        let mut last = self.inner.folder.borrow_mut();
+        if let Some((_, folder)) = last.as_ref().filter(|(opened, _)| Arc::ptr_eq(opened, path)) {
+            return Ok(folder.clone());
+        }
+        let folder = Rc::new(open()?);
+        *last = Some((path.clone(), folder.clone()));
+        Ok(folder)
     }
 
     /// Creates a deadline that can be armed again and again without a system call.
@@ -152,6 +176,7 @@ where
             now: Cell::new(now),
             moment: Cell::new(Moment::START),
             coalescing: Cell::default(),
+            folder: RefCell::default(),
         }),
     };
     turn_until_done(&worker, &executor, main(worker.clone()))
@@ -168,12 +193,13 @@ where
 {
     let main = executor.spawn(main);
     executor.spawn(worker.clone().keep_house()).detach();
-    let Inner { reactor, timers, now, moment, coalescing, .. } = &*worker.inner;
+    let Inner { reactor, timers, now, moment, coalescing, folder, .. } = &*worker.inner;
     loop {
         let idle = !(0..TASKS_PER_TURN).all(|_| executor.run_one());
         if main.is_finished() {
             return Ok(futures_lite::future::block_on(main));
         }
+        folder.take();
         let coalescing = coalescing.take();
         if idle && !coalescing.is_zero() && !Executor::has_more() {
             std::thread::sleep(coalescing);

@@ -79,6 +79,8 @@ type TextSource = Arc<dyn Fn(&str, &str) -> bool + Send + Sync>;
 #[derive(Default)]
 struct State {
     nonces: HashSet<String>,
+    /// The number of nonces that were given out. A nonce is never given twice.
+    nonces_given: usize,
     accounts: HashMap<String, Value>,
     orders: Vec<Order>,
     faults: Vec<(Asked, Fault)>,
@@ -358,7 +360,8 @@ impl Server {
 
     fn new_nonce(&self) -> String {
         let mut state = self.state.lock().unwrap();
-        let nonce = format!("nonce-{}-{}", state.log.len(), state.nonces.len());
+        state.nonces_given += 1;
+        let nonce = format!("nonce-{}", state.nonces_given);
         state.nonces.insert(nonce.clone());
         nonce
     }

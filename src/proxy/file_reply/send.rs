@@ -1,11 +1,12 @@
 //! Looks a file up, and sends the response.
 
 use std::io;
+use std::os::fd::AsFd;
 
 use super::head;
 use super::request::FileRequest;
 use super::transfer::{DISK_TIMEOUT, append, send_long};
-use crate::file_server::{Found, FoundFile, Missing, Opening, find, listing, off_worker};
+use crate::file_server::{Found, FoundFile, Missing, Opening, find, listing, off_worker, open_root};
 use crate::http::Method;
 use crate::proxy::client::{Exchange, KeepAlive, Media};
 use crate::proxy::edits::encode_response;
@@ -50,12 +51,15 @@ type LookedUp = (Box<FileRequest>, Result<Found, Missing>);
 
 /// Looks the file up, at once if the system has its place in memory.
 async fn look_up(exchange: &Exchange<'_>, request: Box<FileRequest>) -> Result<LookedUp, Failure> {
-    match find(&request.wanted, Opening::Cached) {
+    let files = &request.wanted.files;
+    let root = exchange.snapshot.worker().folder(&files.root, || open_root(files, Opening::Cached));
+    match root.and_then(|root| find(&request.wanted, root.as_fd(), Opening::Cached)) {
         Err(Missing::Waits) => {}
         found => return Ok((request, found)),
     }
     let work = move || {
-        let found = find(&request.wanted, Opening::Waiting);
+        let root = open_root(&request.wanted.files, Opening::Waiting);
+        let found = root.and_then(|root| find(&request.wanted, root.as_fd(), Opening::Waiting));
         Ok((request, found))
     };
     let found = exchange.timer.within(DISK_TIMEOUT, off_worker(work)).await;
