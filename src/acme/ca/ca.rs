@@ -37,7 +37,7 @@ pub(in crate::acme) struct Ca {
     pub(super) key: Mutex<Arc<AccountKey>>,
     /// A key that the account may have instead, because a change of the key was cut off.
     pub(super) candidate: Mutex<Option<Arc<AccountKey>>>,
-    pub(super) clock: Mutex<Option<Clock>>,
+    clock: Clock,
     /// The addresses, once they are known.
     directory_urls: smol::lock::Mutex<Option<Arc<DirectoryUrls>>>,
     /// The account, once it is known. Locked while they are asked for, so that a CA in trouble
@@ -71,7 +71,7 @@ impl Ca {
             index,
             key: Mutex::new(Arc::new(key)),
             candidate: Mutex::new(candidate.map(Arc::new)),
-            clock: Mutex::default(),
+            clock: Clock::default(),
             session: smol::lock::Mutex::new(None),
             nonces: Mutex::default(),
             requests: Semaphore::new(REQUESTS_MAX),
@@ -225,6 +225,21 @@ impl Ca {
         }
     }
 
+    /// Seconds by which the clock of this machine is ahead of that of the CA. 0 if that is little, or if the CA does not
+    /// tell the time.
+    pub(in crate::acme) async fn clock_error(&self, session: &Session) -> Result<i64, Failure> {
+        if self.ahead().is_none() {
+            let nonce = self.new_nonce(&session.directory).await?;
+            self.nonces.lock().unwrap_or_else(PoisonError::into_inner).insert(nonce);
+        }
+        Ok(self.clock.error())
+    }
+
+    /// Seconds by which this machine is ahead, if the CA has told the time since the clock was set.
+    pub(in crate::acme) fn ahead(&self) -> Option<i64> {
+        self.clock.ahead()
+    }
+
     async fn send(&self, method: Method, url: &str, body: Option<&[u8]>) -> Result<Answer, Failure> {
         let _permit = self.requests.acquire().await;
         let parsed = Url::parse(url).map_err(|why| Failure::of_ca(format!("a URL of the CA {why}")))?;
@@ -232,7 +247,7 @@ impl Ca {
         let sent = self.client.send(Request { method, url: &parsed, fields: &[], body }).await;
         let answer =
             sent.map_err(|error| Failure::of_ca(format!("{} does not answer: {error}", parsed.authority())))?;
-        self.note_clock(&answer);
+        self.clock.note(&answer);
         Ok(answer)
     }
 }

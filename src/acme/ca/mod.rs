@@ -1,8 +1,9 @@
 //! A CA, and the account there.
 
 mod account;
-mod clock;
 
 mod ca;
+
+mod clock;
 
 pub(in crate::acme) use ca::{Ca, Session, given_up, retry_after};
