@@ -36,7 +36,8 @@ pub use fields::{Field, FieldTable, Fields};
 pub use head::{RequestHead, ResponseHead};
 pub use limits::HeadLimits;
 pub use list::{
-    accepts_coding, coding_weight, list_has, list_items, named_weight, preferred_media, weighted_items,
+    accepts_coding, coding_weight, entity_tags, list_has, list_items, named_weight, preferred_media,
+    weighted_items,
 };
 pub use message::{Framing, Method, Version};
 pub use name::Name;
