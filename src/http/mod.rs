@@ -40,8 +40,8 @@ pub use list::{
     weighted_items,
 };
 pub use message::{Framing, Method, Version};
-pub use name::Name;
 pub(crate) use name::{identifies_client, is_x_forwarded};
+pub use name::{Name, reads_alike};
 pub use path::{LoosePath, behind_prefix, escape, has_dot_segments, match_path};
 pub use refusal::Refusal;
 pub(crate) use refusal::escaped;

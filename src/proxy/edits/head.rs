@@ -2,7 +2,7 @@
 
 use super::values::{ClientValues, with_values};
 use crate::config::plan::{Rule, RuleHeaders};
-use crate::http::RequestHead;
+use crate::http::{RequestHead, reads_alike};
 use crate::proxy::record::{HeaderState, Identities};
 use crate::worker::{Buffer, Worker};
 
@@ -57,7 +57,8 @@ pub(in crate::proxy) fn edited_request(
         headers.request.write_lines(values, |bytes| lines.extend(bytes));
     });
     let mut out = worker.buffer();
-    headers.request.apply(written.unread(), lines.unread(), |line| {
+    // A target such as CGI takes a name with other marks for the same, and a client chooses how it writes one.
+    headers.request.apply(written.unread(), lines.unread(), reads_alike, |line| {
         // Lines come one by one. The state of another trace means nothing in a new one (W3C Trace Context, section 3.3).
         if !(identities.is_new_trace && is_tracestate(line)) {
             out.extend(line);
@@ -82,6 +83,7 @@ pub(in crate::proxy) fn edited_response(
     lines: &[u8],
 ) -> Buffer {
     let mut out = worker.buffer();
-    headers.of_response(is_encrypted).apply(written.unread(), lines, |bytes| out.extend(bytes));
+    let edits = headers.of_response(is_encrypted);
+    edits.apply(written.unread(), lines, <[u8]>::eq_ignore_ascii_case, |bytes| out.extend(bytes));
     out
 }
