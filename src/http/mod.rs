@@ -40,14 +40,14 @@ pub use list::{
     weighted_items,
 };
 pub use message::{Framing, Method, Version};
-pub(crate) use name::{identifies_client, is_x_forwarded};
 pub use name::{Name, reads_alike};
+pub(crate) use name::{identifies_client, is_x_forwarded};
 pub use path::{LoosePath, behind_prefix, escape, has_dot_segments, match_path};
 pub use refusal::Refusal;
 pub(crate) use refusal::escaped;
 pub use status::status_phrase;
 pub use template::{
-    CAPTURES_MAX, CaptureNames, Captures, Claim, Escape, Placeholder, Scope, Template, TemplateError,
-    TemplateUse, TemplateValues,
+    CAPTURES_MAX, CaptureNames, Captures, Claim, Escape, Placeholder, Scope, TARGET_MARK, Template,
+    TemplateError, TemplateUse, TemplateValues, write_percent_encoded,
 };
 pub use upgrade::upgrade_protocols;

@@ -1,9 +1,11 @@
 //! Heads with the changes of their rule.
 
+use std::io::Write;
+
 use super::values::{ClientValues, with_values};
 use crate::config::plan::{Rule, RuleHeaders};
-use crate::http::{RequestHead, reads_alike};
-use crate::proxy::record::{HeaderState, Identities};
+use crate::http::{RequestHead, TARGET_MARK, reads_alike};
+use crate::proxy::record::{ExchangeRecord, HeaderState, Identities};
 use crate::worker::{Buffer, Worker};
 
 /// Begins the changes for a request of a rule that has some: gives it an identity, and writes the lines for its
@@ -76,14 +78,24 @@ fn is_tracestate(line: &[u8]) -> bool {
 /// The head of a response, and what stands behind it, with the changes of the rule.
 #[cold]
 pub(in crate::proxy) fn edited_response(
-    worker: &Worker,
+    record: &ExchangeRecord<'_>,
     written: &Buffer,
     headers: &RuleHeaders,
     is_encrypted: bool,
-    lines: &[u8],
 ) -> Buffer {
-    let mut out = worker.buffer();
+    let worker = record.snapshot.worker();
+    let (mut lines, mut out) = (worker.buffer(), worker.buffer());
+    let mut parts = record.headers.lines().split(|byte| *byte == TARGET_MARK);
+    lines.extend(parts.next().unwrap_or_default());
+    for part in parts {
+        if let Some(target) = &record.target {
+            // Writing into a buffer in memory cannot fail.
+            let _ = write!(lines, "{target}");
+        }
+        lines.extend(part);
+    }
     let edits = headers.of_response(is_encrypted);
-    edits.apply(written.unread(), lines, <[u8]>::eq_ignore_ascii_case, |bytes| out.extend(bytes));
+    let is_same = <[u8]>::eq_ignore_ascii_case;
+    edits.apply(written.unread(), lines.unread(), is_same, |bytes| out.extend(bytes));
     out
 }
