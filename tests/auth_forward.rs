@@ -161,6 +161,25 @@ fn no_answer_lets_no_request_in() {
 }
 
 #[test]
+fn an_odd_answer_means_what_its_status_says() {
+    let target = Upstream::says("fine");
+    for (answer, status) in [
+        ("HTTP/1.1 302 Found\r\nContent-Length: 0\r\n\r\n", 302),
+        ("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", 200),
+        // Nothing follows a 204. So the further bytes are no answer to the next question.
+        ("HTTP/1.1 204 No Content\r\n\r\nHTTP/1.1 403 No\r\nContent-Length: 0\r\n\r\n", 200),
+    ] {
+        let server = Upstream::each(move |connection, _| connection.send(answer));
+        let gate = gate(&server.address().to_string(), &target, "1h");
+        for _ in 0..2 {
+            assert_eq!(get(&gate, "app.test", "/", "").status(), status, "{answer}");
+        }
+        server.wait_requests(2);
+    }
+    assert_eq!(target.requests().len(), 4);
+}
+
+#[test]
 fn a_server_that_is_silent_lets_no_request_in() {
     let target = Upstream::says("fine");
     for part in ["", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort"] {

@@ -169,6 +169,9 @@ fn a_token_that_is_none_lets_no_request_in() {
     ] {
         refused.push((signer.line(&claims(changes)), Some(why)));
     }
+    let mut endless = claims(json!({}));
+    endless.as_object_mut().unwrap().remove("exp");
+    refused.push((signer.line(&endless), Some("It has no exp")));
     for (lines, why) in &refused {
         for _ in 0..2 {
             let response = get(&gate, "app.test", "/admin", &format!("{lines}Origin: https://page.test\r\n"));
@@ -444,6 +447,10 @@ fn errors_name_the_place_and_show_no_secret() {
         ("{ jwt: { keys: rsa.pem, from: query.token } }", "is no place of a token"),
         ("{ jwt: { keys: rsa.pem, claims: admin } }", "`claims` is a mapping"),
         ("{ jwt: { keys: rsa.pem, forward: { Content-Length: sub } } }", "`Content-Length` cannot be set"),
+        (
+            "{ jwt: { keys: rsa.pem, forward: { Host: sub } } }",
+            "`Host` cannot tell it: this field is the host of the request",
+        ),
         ("{ jwt: { keys: rsa.pem, forward: { \"a b\": sub } } }", "is not the name of a header field"),
         ("{ jwt: { keys: rsa.pem, leeway: 2h } }", "is longer than an hour"),
         ("{ jwt: { keys: \"https://a/b\" } }", "every token of this server is let in"),

@@ -321,6 +321,48 @@ fn a_bad_service_leaves_the_others_served() {
     scene.get("web.test", "/").expect(200, "web");
 }
 
+/// A set of policies that is missing would let everything through. So such a service is not served, and the others are.
+#[test]
+fn a_service_with_a_name_that_is_missing_is_rejected_alone_until_the_name_is_there() {
+    let [web, locked, copied, shadow] = ["web", "locked", "copied", "shadow"].map(Upstream::says);
+    let services = format!(
+        "services:
+  web: {{ labels: {{ smolgate.host: web.test, smolgate.target: 'http://{web}' }} }}
+  locked: {{ labels: {{ smolgate.host: locked.test, smolgate.target: 'http://{locked}', smolgate.policy: members }} }}
+  copied: {{ labels: {{ smolgate.host: copied.test, smolgate.target: 'http://{copied}', smolgate.mirror: shadow }} }}
+"
+    );
+    let native = |more: &str| {
+        let native = format!("{NATIVE}{more}");
+        MemoryInputs::new().file("smolgate.yml", native).file("app/compose.yaml", &*services)
+    };
+    let scene = Scene::reading(native(""));
+    scene.get("web.test", "/").expect(200, "web");
+    for (host, said) in [
+        ("locked.test", "the service `locked` is not served: there is no set of policies named `members`\n"),
+        ("copied.test", "the service `copied` is not served: there is no upstream `shadow`\n"),
+    ] {
+        scene.get(host, "/").expect(503, said);
+    }
+    assert_eq!(scene.rejected(), "2");
+    assert_eq!([&locked, &copied, &shadow].map(Upstream::connections), [0; 3], "no request came through");
+
+    let whole = format!(
+        "policies: {{ members: {{ rate_limit: 1/1h }} }}
+upstreams: {{ shadow: {{ targets: 'http://{shadow}' }} }}
+"
+    );
+    *scene.inputs.lock().unwrap() = native(&whole);
+    scene.gate.reload(false).expect("a reload");
+    scene.get("locked.test", "/").expect(200, "locked");
+    scene.get("locked.test", "/").expect_own(429, "rate_limited");
+    scene.get("copied.test", "/copy").expect(200, "copied");
+    shadow.wait_requests(1);
+    assert_eq!(shadow.request().target(), "/copy");
+    assert_eq!([&locked, &web, &copied].map(|target| target.requests().len()), [1; 3]);
+    assert_eq!(scene.rejected(), "0");
+}
+
 #[test]
 fn without_any_route_the_gate_waits_for_the_edit() {
     let web = Upstream::says("web");

@@ -171,6 +171,22 @@ fn a_client_that_takes_no_gzip_gets_the_plain_form_and_caches_are_told() {
     assert_eq!(response.get("vary"), Some("Accept-Encoding"));
 }
 
+/// A list may be divided into lines (RFC 9110, section 5.3).
+#[test]
+fn each_line_of_accept_encoding_counts() {
+    let body = text(2_000);
+    let upstream = Upstream::answers(answer("Content-Type: text/html\r\n", &body));
+    let gate = gate(&upstream);
+    for (lines, coding) in [
+        (["Accept-Encoding: br", "accept-encoding: gzip"], Some("gzip")),
+        (["Accept-Encoding: gzip", "Accept-Encoding: gzip;q=0"], None),
+        (["Accept-Encoding: gzip;q=0.5", "Accept-Encoding: identity"], None),
+    ] {
+        let response = gate.exchange(request("GET", "/", &lines));
+        assert_eq!(response.get("content-encoding"), coding, "{lines:?}");
+    }
+}
+
 #[test]
 fn keys_say_which_responses_are_compressed() {
     let upstream = Upstream::each(|connection, request| {

@@ -39,6 +39,11 @@ listeners:
       - { host: files.test, files: "{folder}", headers: { response: { set: { X-Own: "{path}", Last-Modified: never } } } }
       - { host: off.test, headers: false, respond: { body: off } }
       - { host: trace.test, traceparent: true, target: "http://{upstream}", headers: { response: { set: { X-Trace: "{traceparent}" } } } }
+      - name: told
+        host: told.test
+        targets: ["http://{dead}", "http://{upstream}"]
+        headers: { response: { set: { X-Target: "at {target}{target}", X-Time: "{time}", X-Url: "{url}" } } }
+      - { host: told-own.test, respond: { body: own }, headers: { response: { set: { X-Target: "<{target}>" } } } }
       - { host: inherits.test, target: "http://{upstream}" }
       - { host: id.test, request_id: true, target: "http://{upstream}", headers: { response: { set: { X-Request-Id: "{request_id}" } } } }
       - { host: id.test, request_id: X-Trace, target: "http://{upstream}" }
@@ -81,6 +86,38 @@ fn a_target_gets_the_changed_fields() {
         assert_eq!(head.all(name), expected, "{name}: {head:?}");
     }
     assert_eq!(head.fields[0].0, "Host", "it stays the first field");
+}
+
+/// A target such as CGI reads these names as the ones of the configuration, and a client chooses how it writes them.
+#[test]
+fn a_client_cannot_write_a_removed_field_in_another_way() {
+    let (gate, upstream) = scene();
+    let lines = "X_Internal_B: 1\r\nx_debug: 2\r\nX.Internal.C: 3\r\nX_User: forged\r\nX_A: kept\r\nX_Other: kept\r\n";
+    assert_eq!(ask(&gate, "edits.test", "/users/7", lines).status(), 200);
+    let head = upstream.request().head;
+    let told = head.fields.iter().map(|(name, value)| format!("{}: {value}", name.to_ascii_lowercase()));
+    let told: Vec<_> = told.filter(|line| line.starts_with("x") && line.contains(['_', '.'])).collect();
+    assert!(!told.iter().any(|line| line.contains("internal") || line.contains("debug")), "{told:?}");
+    assert!(!told.iter().any(|line| line.contains("forged")), "{told:?}");
+    assert_eq!(head.all("x-user"), ["7"]);
+    assert_eq!((head.all("x_other"), head.all("x_a")), (vec!["kept"], vec!["kept"]));
+}
+
+/// The target is known when the response comes. Both targets are tried, so the second one is told in any case.
+#[test]
+fn a_response_tells_its_target_the_time_and_the_url() {
+    let (gate, upstream) = scene();
+    for _ in 0..2 {
+        let request = "GET /a?b=c HTTP/1.1\r\nHost: told.test:81\r\nConnection: close\r\n\r\n";
+        let response = gate.exchange(request);
+        let target = upstream.address();
+        assert_eq!(response.get("x-target"), Some(&*format!("at {target}{target}")));
+        assert_eq!(response.get("x-url"), Some("http://told.test:81/a?b=c"));
+        let time = response.get("x-time").unwrap();
+        let form: String = time.chars().map(|char| if char.is_ascii_digit() { '0' } else { char }).collect();
+        assert_eq!(form, "0000-00-00T00:00:00.000Z", "{time}");
+    }
+    assert_eq!(ask(&gate, "told-own.test", "/", "").get("x-target"), Some("<>"));
 }
 
 #[test]

@@ -26,6 +26,9 @@ listeners:
       - { name: closes, host: closes.test, target: "http://{closes}" }
       - { name: passed, host: passed.test, pass: "{refuses}" }
       - { name: two words, target: "http://{refuses}" }
+  - name: limited
+    bind: "127.0.0.1:0"
+    rules: [{ rate_limit: 1000000/1s, respond: { body: fine } }]
 "#;
 
 struct Scene {
@@ -123,6 +126,24 @@ fn json_stays_json() {
 
 /// The number of lines with this text, and the sum of their fields `repeated`, which count lines that were left out.
 /// A line that ends with `repeatedly` is none of them.
+/// Clients behind a proxy that is not trusted share one address.
+#[test]
+fn one_private_address_of_most_requests_is_told_once() {
+    let scene = Scene::new("human", &[]);
+    let ask = |count: usize| {
+        let mut client = Client::connect(scene.program.address("limited"));
+        for _ in 0..count {
+            client.exchange("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").expect(200, "fine");
+        }
+    };
+    const TEXT: &str = "most requests come from one private address";
+    ask(999);
+    assert_eq!(scene.program.said(TEXT), 0);
+    ask(3_002);
+    let line = scene.line(TEXT);
+    assert!(line.contains("WARN") && line.contains("client=127.0.0.1 listener=limited"), "{line}");
+}
+
 fn told(log: &str, text: &str) -> (usize, usize) {
     let lines: Vec<&str> = log.lines().filter(|line| line.contains(text)).collect();
     let repeated = |line: &&str| line.split_once(" repeated=")?.1.split(' ').next()?.parse::<usize>().ok();

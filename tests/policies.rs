@@ -115,6 +115,17 @@ fn a_preflight_is_answered_by_the_gate() {
     assert_eq!(upstream.requests().len(), 0);
 }
 
+/// A list may be divided into lines (RFC 9110, section 5.3).
+#[test]
+fn a_preflight_may_divide_the_list_of_its_fields() {
+    let upstream = Upstream::answers(ANSWER);
+    let gate = TestGate::start(CORS, &[("target", &upstream.address()), ("nobody", &upstream.address())]);
+    let divided = "OPTIONS / HTTP/1.1\nHost: any.test\nOrigin: null\nAccess-Control-Request-Method: GET\n\
+                   Access-Control-Request-Headers: x-a\nX-B: c\naccess-control-request-headers: x-b, authorization";
+    let response = ask(&gate, divided);
+    assert_eq!(response.get("access-control-allow-headers"), Some("x-a, x-b, authorization"));
+}
+
 #[test]
 fn a_request_that_is_no_preflight_goes_to_the_target() {
     let upstream = Upstream::answers(ANSWER);
@@ -490,7 +501,7 @@ fn the_order_of_policies_is_that_of_the_page_and_of_the_code() {
     assert!(places.is_sorted(), "the steps of src/policy/check.rs");
     // The last key is for answers of the gate.
     let code = read("src/proxy/forward/response.rs");
-    let places = ["self.intercept(", "edited_response(worker", "encode_response(record"]
+    let places = ["self.intercept(", "edited_response(record", "encode_response(record"]
         .map(|step| place(&code, step));
     assert!(places.is_sorted(), "the steps of src/proxy/forward/response.rs");
 }

@@ -37,6 +37,14 @@ listeners:
       - { host: "old.test", redirect: "{path}" }
       - host: "empty.test"
         respond: { status: 204 }
+      - host: "tagged.test"
+        path_prefix: "/weak"
+        respond: { headers: { ETag: "W/\"b,c\"" }, body: "weak" }
+      - host: "tagged.test"
+        path_prefix: "/missing"
+        respond: { status: 404, headers: { ETag: "\"a\"" }, body: "none" }
+      - host: "tagged.test"
+        respond: { headers: { ETag: "\"a\"", Cache-Control: no-cache, Content-Type: text/plain }, body: "tagged" }
       - host: "long.test"
         respond: { status: 200, body: "{long}" }
       - host: "down.test"
@@ -202,6 +210,9 @@ fn local_replies_have_a_reason_and_the_type_that_the_client_prefers() {
     assert!(json.get("content-type").is_some_and(|kind| kind.starts_with("application/json")), "{json:?}");
     let value: serde_json::Value = serde_json::from_slice(&json.body.bytes).expect("JSON");
     assert!(value.to_string().contains("no_rule"), "{value}");
+    // A list may be divided into lines (RFC 9110, section 5.3).
+    let divided = ask("Accept: text/plain;q=0.5\r\nX-A: b\r\naccept: application/json\r\n");
+    assert_eq!((divided.get("content-type"), divided.text()), (json.get("content-type"), json.text()));
     let page = ask("Accept: text/html,application/xhtml+xml,*/*;q=0.8\r\n");
     assert!(page.get("content-type").is_some_and(|kind| kind.starts_with("text/html")), "{page:?}");
 }
@@ -227,6 +238,36 @@ fn respond_sends_the_configured_response() {
     let empty = client.exchange("GET / HTTP/1.1\r\nHost: empty.test\r\n\r\n");
     assert_eq!((empty.status(), empty.get("content-length")), (204, None));
     client.exchange("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").expect(200, "a rest");
+}
+
+/// RFC 9110, section 13.1.2. The connection serves the next request, so a 304 has no body and no length.
+#[test]
+fn a_client_that_has_the_body_of_a_rule_gets_304() {
+    let scene = scene();
+    let mut client = scene.gate.client();
+    for (head, status) in [
+        ("GET / HTTP/1.1\r\nIf-None-Match: \"a\"", 304),
+        ("HEAD / HTTP/1.1\r\nIf-None-Match: \"a\"", 304),
+        ("GET / HTTP/1.1\r\nIf-None-Match: \"x\", W/\"a\"", 304),
+        ("GET / HTTP/1.1\r\nIf-None-Match: \"x\"\r\nif-none-match: \"a\"", 304),
+        ("GET / HTTP/1.1\r\nIf-None-Match: *", 304),
+        ("GET /weak HTTP/1.1\r\nIf-None-Match: \"b,c\"", 304),
+        ("GET / HTTP/1.1\r\nIf-None-Match: \"x\"", 200),
+        ("GET / HTTP/1.1\r\nIf-None-Match: a", 200),
+        ("GET / HTTP/1.1\r\nX-A: \"a\"", 200),
+        ("DELETE / HTTP/1.1\r\nIf-None-Match: \"a\"", 200),
+        ("GET /missing HTTP/1.1\r\nIf-None-Match: \"a\"", 404),
+    ] {
+        let response = client.exchange(format!("{head}\r\nHost: tagged.test\r\n\r\n"));
+        assert_eq!(response.status(), status, "{head}");
+        if status == 304 {
+            assert_eq!(response.text(), "", "{head}");
+            assert!(response.get("etag").is_some() && response.get("content-type").is_none(), "{head}");
+            assert_eq!(response.get("content-length"), None, "{head}");
+        }
+    }
+    let known = client.exchange("GET / HTTP/1.1\r\nHost: tagged.test\r\nIf-None-Match: \"a\"\r\n\r\n");
+    assert_eq!((known.get("etag"), known.get("cache-control")), (Some("\"a\""), Some("no-cache")));
 }
 
 #[test]

@@ -16,6 +16,7 @@ listeners:
       - { host: "*.old.test", redirect: "https://{1}.new.test{uri}" }
       - { host: glob.test, path: ["/users/{id}/*", "/people/{id}/*"], redirect: "/all/{id}?part={2}" }
       - { host: glob.test, path: "/files/**", redirect: "/{1}" }
+      - { host: in.test, redirect: { to: "https://id.test/in?back={url}&a=b", status: 302 } }
       - { host: expression.test, path_regex: "^/v([0-9]+)/(?<name>[a-z]*)", redirect: { to: "/{name}/{1}", status: 302 } }
       - name: page
         host: body.test
@@ -43,6 +44,11 @@ fn a_redirect_has_what_stars_and_groups_took() {
         ("glob.test", "/files/a/b?c", "/a/b?c"),
         ("expression.test", "/v12/abc/d?e", "/abc/12?e"),
         ("expression.test", "/v1/", "/1"),
+        (
+            "in.test:81",
+            "/a%20b?c=d&e=%26",
+            "https://id.test/in?back=http%3A%2F%2Fin.test%3A81%2Fa%2520b%3Fc%3Dd%26e%3D%2526&a=b",
+        ),
     ] {
         let response = ask(&gate, target, &format!("Host: {host}\r\n"));
         assert_eq!(response.get("location"), Some(location), "{host}{target}");
@@ -66,6 +72,19 @@ fn values_in_a_body_are_escaped_by_its_type() {
         let response = ask(&gate, target, lines);
         assert_eq!(response.text(), body, "{target}");
         assert_eq!(response.get("content-length"), Some(&*body.len().to_string()), "{target}");
+    }
+}
+
+/// Bytes of a field that are not UTF-8, and some that are.
+#[test]
+fn a_body_of_json_is_json_whatever_the_client_sends() {
+    let gate = TestGate::start(CONFIG, &[]);
+    for (sent, read) in [(&b"zo\xeb\xff\"\\"[..], "zo\u{eb}\u{ff}\"\\"), ("zo\u{eb}".as_bytes(), "zo\u{eb}")]
+    {
+        let head = b"GET /json/x HTTP/1.1\r\nHost: body.test\r\nConnection: close\r\nX-A: ";
+        let response = gate.exchange([head, sent, b"\r\n\r\n"].concat());
+        let value: serde_json::Value = serde_json::from_slice(&response.body.bytes).expect("JSON");
+        assert_eq!(value["a"], format!("x{read}"));
     }
 }
 

@@ -7,7 +7,7 @@ pub fn holds(bytes: &[u8]) {
     check_value(bytes);
     let Ok(text) = std::str::from_utf8(bytes) else { return };
     let captures = CaptureNames { of_host: 1, names: vec![None, Some("id".into())] };
-    for used in [TemplateUse::Url, TemplateUse::Text] {
+    for used in [TemplateUse::Url, TemplateUse::Text, TemplateUse::Response] {
         let scope = Scope { used, captures: &captures };
         let literal = Template::literal(text);
         assert_eq!(literal.as_literal(), Some(text));
@@ -35,6 +35,7 @@ fn written(text: &str, value: &[u8], escape: Escape) -> Vec<u8> {
     let values = TemplateValues {
         method: b"GET",
         host: b"h",
+        authority: b"h:81",
         path: b"/",
         rest: b"",
         query: None,
@@ -42,6 +43,7 @@ fn written(text: &str, value: &[u8], escape: Escape) -> Vec<u8> {
         scheme: "http",
         client: [127, 0, 0, 1].into(),
         rule: "",
+        time: format_args!("now"),
         request_id: b"",
         traceparent: b"",
         user: b"",
@@ -58,18 +60,28 @@ fn check_value(value: &[u8]) {
     assert_eq!(written("{1}", value, Escape::No), value);
     let html = written("{1}", value, Escape::Html);
     assert!(!html.iter().any(|byte| b"<>\"'`".contains(byte)), "{}", html.escape_ascii());
-    let json = written("{1}", value, Escape::Json);
-    assert!(json.iter().all(|byte| (b' '..0x7f).contains(byte) && !b"\"<>&'".contains(byte)));
-    let mut rest = &json[..];
-    let mut read = Vec::new();
-    while let Some((&byte, behind)) = rest.split_first() {
-        let escape = rest.strip_prefix(b"\\u00").and_then(|code| code.get(..2));
-        let code = escape.and_then(|code| u8::from_str_radix(std::str::from_utf8(code).ok()?, 16).ok());
-        assert!(byte != b'\\' || code.is_some(), "{}", json.escape_ascii());
-        read.push(code.unwrap_or(byte));
-        rest = if code.is_some() { &rest[6..] } else { behind };
+    check_json(value, &written("{1}", value, Escape::Json));
+}
+
+/// Text in JSON is the value again. Bytes of it that are not UTF-8 are characters of Latin-1.
+fn check_json(value: &[u8], json: &[u8]) {
+    let json = std::str::from_utf8(json).expect("JSON is UTF-8");
+    assert!(!json.contains(|char: char| char.is_ascii_control() || "\"<>&'".contains(char)));
+    let mut rest = json;
+    let mut read = String::new();
+    while let Some(char) = rest.chars().next() {
+        let code = rest.strip_prefix("\\u00").and_then(|code| code.get(..2));
+        let code = code.and_then(|code| u8::from_str_radix(code, 16).ok());
+        assert!(char != '\\' || code.is_some(), "{json}");
+        read.push(code.map_or(char, char::from));
+        rest = &rest[if code.is_some() { 6 } else { char.len_utf8() }..];
     }
-    assert_eq!(read, value);
+    let mut expected = String::new();
+    for chunk in value.utf8_chunks() {
+        expected.push_str(chunk.valid());
+        expected.extend(chunk.invalid().iter().map(|byte| char::from(*byte)));
+    }
+    assert_eq!(read, expected);
 }
 
 /// The first inputs.
@@ -77,6 +89,7 @@ pub fn seeds() -> Vec<Vec<u8>> {
     let texts = [
         "",
         "/new{rest}?{query}",
+        "/in?to={url} {time} {target}",
         "https://{1}.test{uri}",
         "{header.X-A}{cookie.b} {id} {client}",
         "{{host}} {{{host}}} { } {",

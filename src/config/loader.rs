@@ -84,7 +84,12 @@ fn load_traced(written: &Files, overlay: &Overlay, inputs: &dyn Inputs) -> Resul
     source.mode = written.mode.clone();
     source.started = written.started.clone();
     let files = read_sets(written, inputs, &mut report);
-    for (dialect, files) in DIALECTS.iter().zip(files) {
+    let mut sets: Vec<_> = DIALECTS.iter().zip(files).collect();
+    sets.sort_by_key(|(dialect, _)| dialect.uses_names);
+    for (dialect, files) in sets {
+        if dialect.uses_names {
+            source.added_upstreams = overlay::upstream_names(overlay, &source, inputs);
+        }
         (dialect.read)(files, &mut source, inputs, &mut report);
     }
     if source.mode.is_some() {

@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime};
 use httpdate::HttpDate;
 
 use crate::config::plan::Coding;
+use crate::http::entity_tags;
 
 /// The time and the size by which a file is known again.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -138,19 +139,6 @@ enum Comparison {
     Weak,
 }
 
-/// The tags of a list, with their quotes, and whether each is weak. A tag may hold a comma. The list ends at the first
-/// thing that is no tag.
-fn entity_tags(mut list: &[u8]) -> impl Iterator<Item = (bool, &[u8])> {
-    std::iter::from_fn(move || {
-        let start = list.iter().position(|byte| !matches!(byte, b',' | b' ' | b'\t'))?;
-        let weak = list[start..].strip_prefix(b"W/");
-        let tag = weak.unwrap_or(&list[start..]);
-        let end = 1 + memchr::memchr(b'"', tag.strip_prefix(b"\"")?)?;
-        list = &tag[end + 1..];
-        Some((weak.is_some(), &tag[..=end]))
-    })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -177,21 +165,6 @@ mod tests {
         assert_eq!(tag(known), TAG);
         assert_eq!(tag(Known { coding: Some(Coding::Brotli), ..known }), "\"a-5f5e100-br\"");
         assert!(Validators { known: None }.tag().is_none());
-    }
-
-    #[test]
-    fn lists_of_tags_are_read() {
-        let read = |list: &'static str| {
-            let tags = entity_tags(list.as_bytes());
-            tags.map(|(weak, tag)| format!("{weak} {}", tag.escape_ascii())).collect::<Vec<_>>().join(" ")
-        };
-        assert_eq!(read(""), "");
-        assert_eq!(read("\"a\""), "false \\\"a\\\"");
-        assert_eq!(read(" W/\"a,b\" , \"\","), "true \\\"a,b\\\" false \\\"\\\"");
-        assert_eq!(read("\"a\" x, \"b\""), "false \\\"a\\\"");
-        assert_eq!(read("\"a"), "");
-        assert_eq!(read("a"), "");
-        assert_eq!(read("w/\"a\""), "");
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The product of one load of the configuration, built from its plan.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use crate::config::plan::{AmbiguousPaths, Listener, Matcher, Plan, Protocol, Rule, RuleIdentities};
 use crate::log::{AccessSwitch, TailObserver};
@@ -40,6 +41,8 @@ pub struct Generation {
     pub upstream_table: UpstreamTable,
     /// The access log, and the readers of exchanges.
     pub access: AccessSwitch,
+    /// Whether it was told that most clients have one address. Once is enough for all generations.
+    pub one_client_told: Arc<AtomicBool>,
     /// Certificates that come while the gate runs, and answers to the challenges by which they are got.
     pub issued: Arc<Issued>,
 }
@@ -89,6 +92,7 @@ impl Generation {
             problems,
             upstream_table,
             plan,
+            one_client_told: before.map_or_else(Arc::default, |before| before.one_client_told.clone()),
             access,
             issued: issued.clone(),
         })

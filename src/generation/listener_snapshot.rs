@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use super::client_census::ClientCensus;
 use super::handle::GenerationHandle;
 use super::worker_state::WorkerState;
 use super::worker_upstreams::Upstreams;
@@ -40,6 +41,8 @@ pub struct ListenerSnapshot {
     pub upstreams: Rc<Upstreams>,
     /// The listener's counters.
     pub counters: Arc<ListenerCounters>,
+    /// The watch over addresses of clients. `None` if they decide about no request.
+    pub client_census: Option<ClientCensus>,
     /// Created on first use of a rule, and boxed, like the upstreams.
     rules: Box<[OnceCell<Box<RuleCounters>>]>,
 }
@@ -54,6 +57,7 @@ impl ListenerSnapshot {
             Protocol::Tcp(_) => ("tcp", 0),
         };
         let counters = state.counters.listener(&listener.name, protocol);
+        let asks = matches!(&listener.protocol, Protocol::Http(http) if http.asks_for_clients());
         if listener.tls.is_some() {
             counters.ends_tls.add(1);
         }
@@ -63,6 +67,7 @@ impl ListenerSnapshot {
             index,
             upstreams: upstreams.clone(),
             counters,
+            client_census: asks.then(|| ClientCensus::new(&generation.one_client_told)),
             // One more, for requests without a rule.
             rules: (0..=rules).map(|_| OnceCell::new()).collect(),
         }

@@ -17,9 +17,12 @@ mod permits;
 
 mod generation;
 
+mod client_census;
+
 pub use certificates::{
     certificate_for, check as check_certificates, has_certificate, ordered_name, ordered_names,
 };
+pub use client_census::ClientCensus;
 pub use date::DateHeader;
 pub use generation::{Generation, terminators};
 pub use handle::GenerationHandle;

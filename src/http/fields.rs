@@ -1,5 +1,6 @@
 //! The field lines of a head, kept as offsets into its bytes.
 
+use std::borrow::Cow;
 use std::ops::Range;
 
 use super::name::Name;
@@ -142,6 +143,29 @@ impl<'b> Fields<'b> {
             .map(|row| row.value(self.bytes))
     }
 
+    /// The list under this known name.
+    #[inline]
+    pub fn list(&self, name: Name) -> Option<Cow<'b, [u8]>> {
+        self.joined(|row| row.known == name)
+    }
+
+    /// The list under this name, in upper or lower case.
+    pub fn find_list(&self, name: &[u8]) -> Option<Cow<'b, [u8]>> {
+        self.joined(|row| row.name(self.bytes).eq_ignore_ascii_case(name))
+    }
+
+    /// The values of the lines that `is_line` selects, as one list (RFC 9110, section 5.3). Only a list of several lines
+    /// is copied.
+    #[inline]
+    fn joined(&self, is_line: impl Fn(&Row) -> bool) -> Option<Cow<'b, [u8]>> {
+        let mut lines = self.rows.iter().filter(|row| is_line(row)).map(|row| row.value(self.bytes));
+        let first = lines.next()?;
+        Some(match lines.next() {
+            None => Cow::Borrowed(first),
+            Some(second) => join([first, second].into_iter().chain(lines)),
+        })
+    }
+
     /// The value of a cookie (RFC 6265, section 4.2.1).
     pub fn cookie(&self, name: &[u8]) -> Option<&'b [u8]> {
         let lines = self.iter().filter(|field| field.known() == Name::Cookie);
@@ -158,6 +182,13 @@ impl<'b> Fields<'b> {
     pub fn is_empty(&self) -> bool {
         self.rows.is_empty()
     }
+}
+
+/// The lines of a list, with commas between them.
+#[cold]
+fn join<'b>(lines: impl Iterator<Item = &'b [u8]>) -> Cow<'b, [u8]> {
+    let lines: Vec<_> = lines.collect();
+    Cow::Owned(lines.join(&b", "[..]))
 }
 
 impl FieldTable {

@@ -117,6 +117,19 @@ pub fn list_items(value: &[u8]) -> impl Iterator<Item = &[u8]> {
     value.split(|&byte| byte == b',').map(trim).filter(|item| !item.is_empty())
 }
 
+/// The entity tags of a list (RFC 9110, section 8.8.3), with their quotes, and whether each is weak. A tag may hold a comma.
+/// The list ends at the first thing that is no tag.
+pub fn entity_tags(mut list: &[u8]) -> impl Iterator<Item = (bool, &[u8])> {
+    std::iter::from_fn(move || {
+        let start = list.iter().position(|byte| !matches!(byte, b',' | b' ' | b'\t'))?;
+        let weak = list[start..].strip_prefix(b"W/");
+        let tag = weak.unwrap_or(&list[start..]);
+        let end = 1 + memchr::memchr(b'"', tag.strip_prefix(b"\"")?)?;
+        list = &tag[end + 1..];
+        Some((weak.is_some(), &tag[..=end]))
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -173,5 +186,20 @@ mod tests {
             let found = preferred_media(accept.as_bytes(), OFFERED).map_or("", |index| OFFERED[index]);
             assert_eq!(found, preferred, "{accept}");
         }
+    }
+
+    #[test]
+    fn lists_of_tags_are_read() {
+        let read = |list: &'static str| {
+            let tags = entity_tags(list.as_bytes());
+            tags.map(|(weak, tag)| format!("{weak} {}", tag.escape_ascii())).collect::<Vec<_>>().join(" ")
+        };
+        assert_eq!(read(""), "");
+        assert_eq!(read("\"a\""), "false \\\"a\\\"");
+        assert_eq!(read(" W/\"a,b\" , \"\","), "true \\\"a,b\\\" false \\\"\\\"");
+        assert_eq!(read("\"a\" x, \"b\""), "false \\\"a\\\"");
+        assert_eq!(read("\"a"), "");
+        assert_eq!(read("a"), "");
+        assert_eq!(read("w/\"a\""), "");
     }
 }

@@ -36,17 +36,18 @@ pub use fields::{Field, FieldTable, Fields};
 pub use head::{RequestHead, ResponseHead};
 pub use limits::HeadLimits;
 pub use list::{
-    accepts_coding, coding_weight, list_has, list_items, named_weight, preferred_media, weighted_items,
+    accepts_coding, coding_weight, entity_tags, list_has, list_items, named_weight, preferred_media,
+    weighted_items,
 };
 pub use message::{Framing, Method, Version};
-pub use name::Name;
+pub use name::{Name, reads_alike};
 pub(crate) use name::{identifies_client, is_x_forwarded};
 pub use path::{LoosePath, behind_prefix, escape, has_dot_segments, match_path};
 pub use refusal::Refusal;
 pub(crate) use refusal::escaped;
 pub use status::status_phrase;
 pub use template::{
-    CAPTURES_MAX, CaptureNames, Captures, Claim, Escape, Placeholder, Scope, Template, TemplateError,
-    TemplateUse, TemplateValues,
+    CAPTURES_MAX, CaptureNames, Captures, Claim, Escape, Placeholder, Scope, TARGET_MARK, Template,
+    TemplateError, TemplateUse, TemplateValues, write_percent_encoded,
 };
 pub use upgrade::upgrade_protocols;

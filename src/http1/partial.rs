@@ -55,17 +55,25 @@ impl<'b> PartialHead<'b> {
 
     /// The value of the first field with this name.
     pub fn field(&self, name: &[u8]) -> &'b [u8] {
+        self.values(name).next().unwrap_or_default()
+    }
+
+    /// The list under this name, of all its lines (RFC 9110, section 5.3).
+    pub fn list(&self, name: &[u8]) -> Vec<u8> {
+        self.values(name).collect::<Vec<_>>().join(&b", "[..])
+    }
+
+    fn values<'n>(&self, name: &'n [u8]) -> impl Iterator<Item = &'b [u8]> + use<'b, 'n> {
         let mut rest = self.fields;
-        while !rest.is_empty() {
-            let (line, next) = split_line(rest);
-            if let Some((found, [b':', value @ ..])) = line.split_at_checked(name.len())
-                && found.eq_ignore_ascii_case(name)
-            {
-                return value.trim_ascii();
-            }
+        let lines = std::iter::from_fn(move || {
+            let (line, next) = Some(rest).filter(|rest| !rest.is_empty()).map(split_line)?;
             rest = next;
-        }
-        &[]
+            Some(line)
+        });
+        lines.filter_map(move |line| match line.split_at_checked(name.len())? {
+            (found, [b':', value @ ..]) if found.eq_ignore_ascii_case(name) => Some(value.trim_ascii()),
+            _ => None,
+        })
     }
 }
 

@@ -31,8 +31,10 @@ pub enum TokenError {
     UnknownKey,
     /// Its signature is not that of the key.
     Signature,
-    /// It has expired, or never would.
+    /// It has expired.
     Expired,
+    /// It would never expire.
+    Endless,
     /// It is not valid yet.
     NotYetValid,
     /// It is of another issuer.
@@ -52,6 +54,7 @@ impl TokenError {
             TokenError::UnknownKey => "Its key is not known",
             TokenError::Signature => "Its signature is wrong",
             TokenError::Expired => "It has expired",
+            TokenError::Endless => "It has no exp, so it would never expire",
             TokenError::NotYetValid => "It is not valid yet",
             TokenError::Issuer => "It is of another issuer",
             TokenError::Audience => "It is for another audience",

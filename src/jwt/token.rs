@@ -103,7 +103,7 @@ fn check_claims(
 ) -> Result<Duration, TokenError> {
     let now = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64();
     let leeway = demands.leeway.as_secs_f64();
-    let expires = time(claims, "exp")?.ok_or(TokenError::Expired)?;
+    let expires = time(claims, "exp")?.ok_or(TokenError::Endless)?;
     if expires + leeway <= now {
         return Err(TokenError::Expired);
     }

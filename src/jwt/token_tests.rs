@@ -288,7 +288,7 @@ fn times_are_checked() {
         (r#"{"exp":999.9}"#, Some(TokenError::Expired)),
         (r#"{"exp":-1}"#, Some(TokenError::Expired)),
         (r#"{"exp":0}"#, Some(TokenError::Expired)),
-        (r#"{}"#, Some(TokenError::Expired)),
+        (r#"{}"#, Some(TokenError::Endless)),
         (r#"{"exp":"2000"}"#, Some(TokenError::Malformed)),
         (r#"{"exp":null}"#, Some(TokenError::Malformed)),
         (r#"{"exp":9223372036854775808}"#, Some(TokenError::Malformed)),

@@ -50,10 +50,10 @@ fn respond_to_preflight(cors: &Cors, head: &RequestHead<'_>, method: &[u8], stat
         methods => state.respond_with_list("Access-Control-Allow-Methods", methods),
     }
     // The names are spelled out, since `*` never covers `Authorization`.
-    let asked = head.fields.find(b"access-control-request-headers").unwrap_or_default();
+    let asked = head.fields.find_list(b"access-control-request-headers").unwrap_or_default();
     match &cors.headers[..] {
-        [] if asked.is_empty() || !list_items(asked).all(is_token) => {}
-        [] => state.respond("Access-Control-Allow-Headers", asked),
+        [] if asked.is_empty() || !list_items(&asked).all(is_token) => {}
+        [] => state.respond("Access-Control-Allow-Headers", &asked),
         headers => state.respond_with_list("Access-Control-Allow-Headers", headers),
     }
     if let Some(max_age) = cors.max_age {

@@ -238,10 +238,10 @@ impl PolicyState {
 
     /// Records that the response to this request may change.
     pub(super) fn watch_response(&mut self, head: &RequestHead<'_>) {
-        let accepted = head.fields.find(b"accept-encoding").unwrap_or_default();
+        let accepted = head.fields.find_list(b"accept-encoding").unwrap_or_default();
         let mut tags = head.fields.iter().filter(|field| field.known() == Name::IfNoneMatch);
         let names_weak_tag = tags.any(|tags| memchr::memmem::find(tags.value(), b"W/\"").is_some());
-        self.learned().watched = Some(Watched { coding: choose_coding(accepted), names_weak_tag });
+        self.learned().watched = Some(Watched { coding: choose_coding(&accepted), names_weak_tag });
     }
 
     /// Leaves the response as it is: what it depends on was decided.

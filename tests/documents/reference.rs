@@ -363,3 +363,23 @@ fn lines_of_the_core_and_of_the_whole_are_as_many_as_is_said() {
         assert!(said.abs_diff(lines) * 10 < lines, "{part}: {said} lines are said, {lines} are there");
     }
 }
+
+/// Each row of the table of costs is a benchmark, and each benchmark has a row.
+#[test]
+fn the_cost_of_each_policy_has_a_row_and_a_benchmark() {
+    let code = page("benches/policies.rs");
+    let mut lines = code.lines();
+    let mut benchmarks = BTreeSet::new();
+    while lines.any(|line| line.starts_with("#[divan::bench")) {
+        let line = lines.find(|line| line.starts_with("fn ")).expect("a function");
+        let name = line["fn ".len()..].split('(').next().expect("a name");
+        assert!(benchmarks.insert(name.to_owned()), "{name} stands twice");
+    }
+    let page = page("docs/policies.md");
+    let costs = rows(&page).into_iter().filter(|row| row.heading == "The cost of a policy");
+    let names = costs.flat_map(|row| {
+        let cells = [1, 3].into_iter().filter(|cell| *cell < row.cells.len());
+        cells.flat_map(|cell| row.code(cell).map(str::to_owned).collect::<Vec<_>>()).collect::<Vec<_>>()
+    });
+    same("costs of policies", &benchmarks, &names.collect());
+}

@@ -324,6 +324,7 @@ impl<'a> Case<'a, '_> {
         TemplateValues {
             method: self.method.as_bytes(),
             host,
+            authority: self.asked.authority.as_bytes(),
             path: raw,
             rest: behind_prefix(raw, rule.path_prefix.trim_end_matches('/')),
             query: self.asked.query.strip_prefix('?').map(str::as_bytes),
@@ -331,6 +332,8 @@ impl<'a> Case<'a, '_> {
             scheme: if self.asked.is_https == Some(true) { "https" } else { "http" },
             client,
             rule: &rule.name,
+            // No URL has it.
+            time: format_args!(""),
             request_id: b"",
             traceparent: b"",
             user: b"",

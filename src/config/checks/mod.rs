@@ -4,4 +4,8 @@ mod plan;
 
 mod policies;
 
+mod ways_around;
+
+mod cover;
+
 pub(crate) use plan::check;

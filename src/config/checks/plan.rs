@@ -4,7 +4,9 @@ use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::Arc;
 
+use super::cover::{ancestors, covers, host_options, with_patterns_over};
 use super::policies::{passwords_in_the_clear, speeds_of_places, without_page, without_users};
+use super::ways_around::ways_around;
 use crate::config::decode::SAMPLE;
 use crate::config::diagnostics::Report;
 use crate::config::lowering::{ListenerSpans, Lowered};
@@ -48,6 +50,7 @@ pub(crate) fn check(lowered: &Lowered, report: &mut Report) {
     speeds_of_places(lowered, report);
     circular(lowered, report);
     asking_itself(lowered, report);
+    ways_around(lowered, report);
 }
 
 /// Reports rules whose server is behind the same question: the gate would ask itself, again and again. A rule with
@@ -299,40 +302,4 @@ fn same_place(one: &Rule, other: &Rule) -> bool {
     one.path_prefix == other.path_prefix
         && one.hosts.is_empty() == other.hosts.is_empty()
         && other.hosts.iter().all(has)
-}
-
-/// Each host of a rule; `None` stands for any host.
-fn host_options(hosts: &[HostPattern]) -> impl Iterator<Item = Option<&HostPattern>> {
-    hosts.iter().map(Some).chain(hosts.is_empty().then_some(None))
-}
-
-/// The hosts of rules that take every request for `host`: any host, the same one, and those over it.
-fn with_patterns_over(host: Option<&HostPattern>) -> Vec<Option<HostPattern>> {
-    let over = host.map(HostPattern::patterns_over).unwrap_or_default();
-    [None].into_iter().chain(host.cloned().map(Some)).chain(over.into_iter().map(Some)).collect()
-}
-
-/// Whether the first methods include all of the later ones. Empty means any.
-fn covers(first: &[Arc<str>], later: &[Arc<str>]) -> bool {
-    first.is_empty() || (!later.is_empty() && later.iter().all(|method| first.contains(method)))
-}
-
-/// `/a/b`, `/a`, `/`: every prefix that takes the path too.
-fn ancestors(path: &str) -> impl Iterator<Item = &str> {
-    std::iter::successors(Some(path), |path| match path.rfind('/') {
-        Some(0) if path.len() > 1 => Some("/"),
-        Some(0) | None => None,
-        Some(slash) => Some(&path[..slash]),
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ancestors_are_whole_segments() {
-        assert_eq!(ancestors("/a/bc/d").collect::<Vec<_>>(), ["/a/bc/d", "/a/bc", "/a", "/"]);
-        assert_eq!(ancestors("/").collect::<Vec<_>>(), ["/"]);
-    }
 }

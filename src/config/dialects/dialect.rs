@@ -32,6 +32,8 @@ pub(crate) struct Dialect {
     pub(crate) describe: Option<Describe>,
     /// The labels of other programs that files of this dialect may hold beside its own.
     pub(crate) foreign: Option<ForeignLabels>,
+    /// Whether its files use upstreams and sets of policies of other files, so that those are read first.
+    pub(crate) uses_names: bool,
     /// Adds all files of this dialect, in the order in which they were named. Files of one set were named as one.
     pub(crate) read: fn(Vec<Vec<ConfigFile>>, &mut Source, &dyn Inputs, &mut Report),
 }

@@ -23,6 +23,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     schema: || schema::file(schema::native()),
     describe: None,
     foreign: None,
+    uses_names: false,
     read,
 };
 

@@ -199,6 +199,16 @@ fn count(
     text.parse().ok().filter(|number| digits && range.contains(number)).ok_or(ValueError::new(problem))
 }
 
+/// Refuses a flag in other words where a name may stand beside `true` and `false`.
+pub(crate) fn no_flag(text: &str) -> Result<(), ValueError> {
+    let hint = match text.to_ascii_lowercase().as_str() {
+        "yes" | "on" | "y" | "1" | "enabled" | "true" => "write `true`",
+        "no" | "off" | "n" | "0" | "disabled" | "false" | "none" => "write `false`",
+        _ => return Ok(()),
+    };
+    Err(ValueError::hint("is neither true nor false, and no name", hint))
+}
+
 /// `true` or `false`.
 pub(crate) fn flag(text: &str) -> Result<bool, ValueError> {
     match text {

@@ -1,6 +1,9 @@
 //! All changes of a load.
 
 use std::path::Path;
+use std::sync::Arc;
+
+use serde_json::Value;
 
 use super::entries::{Asked, List, Overlay};
 use super::entry::Outcome;
@@ -52,6 +55,17 @@ pub(crate) fn apply(
     }
     overlay.made = run.made;
     overlay
+}
+
+/// The names of the upstreams that the changes add, for files that use them. Errors are for [`apply`] to report.
+pub(crate) fn upstream_names(known: &Overlay, source: &Source, inputs: &dyn Inputs) -> Vec<Arc<str>> {
+    let edits = source.internal_api.as_ref().and_then(|api| api.value.edits.clone());
+    let text = edits
+        .and_then(|edits| Some(text_of(known, &edits.value, edits.span, inputs, &mut Report::default())?.0));
+    let written: Value = text.and_then(|text| serde_json::from_str(&text).ok()).unwrap_or_default();
+    let added = written.get(List::Upstreams.key()).and_then(Value::as_array);
+    let names = added.into_iter().flatten().filter_map(|one| one.get("name")?.as_str());
+    names.map(Arc::from).collect()
 }
 
 /// The text of the changes and its name. `None` if there are none, or if the file cannot be read, which was reported.

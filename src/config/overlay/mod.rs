@@ -18,5 +18,5 @@ mod text;
 
 mod entries;
 
-pub(crate) use apply::apply;
+pub(crate) use apply::{apply, upstream_names};
 pub use entries::Overlay;

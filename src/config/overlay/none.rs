@@ -1,5 +1,7 @@
 //! The overlay of a program without the feature `control`: it holds nothing.
 
+use std::sync::Arc;
+
 use crate::config::diagnostics::Report;
 use crate::config::inputs::Inputs;
 use crate::config::plan::Change;
@@ -25,6 +27,11 @@ impl Overlay {
     pub fn is_made(&self) -> bool {
         false
     }
+}
+
+/// The names of the upstreams that it adds: none.
+pub(crate) fn upstream_names(_: &Overlay, _: &Source, _: &dyn Inputs) -> Vec<Arc<str>> {
+    Vec::new()
 }
 
 /// Refuses the key that asks for an overlay.

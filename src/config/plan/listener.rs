@@ -8,7 +8,7 @@ use ipnet::IpNet;
 
 use super::bind::Bind;
 use super::origin::Origin;
-use super::policies::{Pages, RequestLimit};
+use super::policies::{Pages, RateKey, RequestLimit};
 use super::rule::{Pass, Rule};
 use crate::config::keys::shape::{FIELDS, FLAG, HEAD_SIZE, TARGET_SIZE, TIMEOUT};
 use crate::config::keys::{Form, Shape, ValueError, settings};
@@ -99,6 +99,17 @@ impl HttpListener {
     pub fn head_limits(&self) -> HeadLimits {
         let HttpSettings { head_bytes_max, head_fields_max, target_bytes_max, .. } = self.settings;
         HeadLimits { bytes: head_bytes_max, fields: head_fields_max, target: target_bytes_max }
+    }
+
+    /// Whether the address of a client decides about requests: by a condition, or by a limit on clients.
+    pub fn asks_for_clients(&self) -> bool {
+        let is_limited = |rule: &Rule| {
+            let limits = rule.policies.as_ref().and_then(|policies| policies.rate_limit.as_ref());
+            limits.is_some_and(|limits| limits.0.iter().any(|limit| limit.by == RateKey::Client))
+        };
+        let is_condition =
+            |rule: &Rule| rule.conditions.as_ref().is_some_and(|conditions| conditions.ask_for_address());
+        self.rules.iter().any(|rule| is_limited(rule) || is_condition(rule))
     }
 }
 

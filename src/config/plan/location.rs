@@ -101,6 +101,7 @@ mod tests {
         let parts = TemplateValues {
             method: b"GET",
             host: b"h.test",
+            authority: b"h.test:8080",
             path: path.as_bytes(),
             rest: rest.as_bytes(),
             query: query.map(str::as_bytes),
@@ -108,6 +109,7 @@ mod tests {
             scheme: "http",
             client: [127, 0, 0, 1].into(),
             rule: "",
+            time: format_args!(""),
             request_id: b"",
             traceparent: b"",
             user: b"",
@@ -135,6 +137,10 @@ mod tests {
             ("https://a.test{uri}", "https://a.test/old/x?q=1"),
             ("https://a.test{path}", "https://a.test/old/x?q=1"),
             ("/users{1}", "/users/x?q=1"),
+            (
+                "https://a.test/in?to={url}",
+                "https://a.test/in?to=http%3A%2F%2Fh.test%3A8080%2Fold%2Fx%3Fq%3D1",
+            ),
         ] {
             assert_eq!(written(target, "/old/x", "/x", Some("q=1")), expected, "{target}");
         }

@@ -46,7 +46,9 @@ pub use conditions::{
 };
 pub use control::{Change, Conflict, Mode, OverlayPlace};
 pub use files::{Coding, Files, NameGlob, Symlinks};
-pub use headers::{EDITS_MAX, Edits, FieldEdit, FieldPattern, Headers, Hsts, RequestId, RuleHeaders};
+pub use headers::{
+    EDITS_MAX, Edits, FieldEdit, FieldPattern, Headers, Hsts, RequestId, RuleHeaders, SameName,
+};
 pub use host::{HostGlob, HostPattern, HostPlace, LabelGlob};
 pub use identity::{RuleIdentities, RuleIdentity};
 pub use listener::{

@@ -274,6 +274,12 @@ pub struct Respond {
 }
 
 impl Respond {
+    /// The entity tag of the body, if the configuration gives it one and the status is 200.
+    pub fn entity_tag(&self) -> Option<&str> {
+        let is_tag = |(name, _): &&(Arc<str>, Arc<str>)| name.eq_ignore_ascii_case("etag");
+        self.headers.iter().find(is_tag).filter(|_| self.status == 200).map(|(_, value)| &**value)
+    }
+
     /// The escape for the values of placeholders in the body.
     pub fn escape(&self) -> Escape {
         let is_type = |(name, _): &&(Arc<str>, Arc<str>)| name.eq_ignore_ascii_case("content-type");

@@ -15,18 +15,7 @@ pub(super) const OF_REQUESTS: [&str; 7] = ["path", "path_regex", "header", "cook
 
 /// The conditions of a rule. `None` if there are none.
 pub(super) fn conditions(fields: &mut MappingReader<'_, '_>) -> Option<Arc<Conditions>> {
-    if let (Some(_), Some(span)) = (fields.at("path_prefix"), fields.at("path")) {
-        let message = "`path` and `path_prefix` cannot stand in one rule";
-        let hint = "`path` is for the whole path: `/users/**` takes what the prefix `/users` takes";
-        fields.decoder.report.error_hint(span, message, hint);
-    }
-    if let (Some(other), Some(span)) =
-        (["path_prefix", "path"].into_iter().find(|key| fields.at(key).is_some()), fields.at("path_regex"))
-    {
-        let message = format!("`path_regex` and `{other}` cannot stand in one rule");
-        let hint = "an expression is for the whole path, so write both into it";
-        fields.decoder.report.error_hint(span, message, hint);
-    }
+    one_of_paths(fields);
     let paths = fields.field("path", |decoder, node| Some(decoder.parsed_many(node, glob::path_glob)));
     let conditions = Conditions {
         paths: paths.into_iter().flatten().map(|path| path.value).collect(),
@@ -71,6 +60,20 @@ fn expressions(decoder: &mut Decoder<'_>, node: Node) -> Vec<PathExpression> {
             }
         }
     })
+}
+
+/// Reports the second of the keys for paths, of which a rule has one. Beside `pass` each of them is an error by itself.
+fn one_of_paths(fields: &mut MappingReader<'_, '_>) {
+    let of_glob = "`path` is for the whole path: `/users/**` takes what the prefix `/users` takes";
+    let of_expression = "an expression is for the whole path, so write both into it";
+    let keys = [("path_prefix", ""), ("path", of_glob), ("path_regex", of_expression)];
+    let written: Vec<_> = keys.iter().filter_map(|(key, hint)| Some((key, hint, fields.at(key)?))).collect();
+    if let [(first, ..), .., (last, hint, span)] = written[..]
+        && fields.at("pass").is_none()
+    {
+        let message = format!("`{last}` and `{first}` cannot stand in one rule");
+        fields.decoder.report.error_hint(span, message, *hint);
+    }
 }
 
 /// `share` and `by`. The name of the rule is put in later.

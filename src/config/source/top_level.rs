@@ -41,6 +41,9 @@ pub(crate) struct Source {
     tcp: Option<ListenerSource>,
     pub(crate) listeners: Vec<ListenerSource>,
     pub(crate) upstreams: Vec<UpstreamSource>,
+    /// The names of upstreams that changes of the control API will add.
+    #[allow(dead_code, reason = "a dialect that uses the names of others reads it")]
+    pub(crate) added_upstreams: Vec<Arc<str>>,
     /// Named sets of policies.
     pub(crate) policies: Vec<PolicySetSource>,
     /// The pages of listeners and rules that have no other.

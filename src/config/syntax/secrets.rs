@@ -23,6 +23,8 @@ pub(crate) fn mask_secret(node: &Node, report: &mut Report) {
             let message = "this secret was left out: `adapt` and `/config` show none";
             report.warning(Some(node.span), message, "write the secret in its place");
         }
+        // The span of a list or a mapping is its first character.
+        Value::List(_) | Value::Map(_) => {}
         _ => report.mask(node.span),
     }
     if let Value::List(items) = &node.value {

@@ -98,6 +98,15 @@ fn is_capture_name(text: &str) -> bool {
 
 /// A part of all clients: `5%`, `0.5%`.
 pub(crate) fn share(text: &str) -> Result<u32, ValueError> {
+    part_of(text, ValueError::hint("is no client at all", "leave the rule out"))
+}
+
+/// A part of all requests, in hundredths of a per cent.
+pub(crate) fn share_of_requests(text: &str) -> Result<u32, ValueError> {
+    part_of(text, ValueError::hint("is no request at all", "leave `mirror` out, or write `mirror: false`"))
+}
+
+fn part_of(text: &str, none: ValueError) -> Result<u32, ValueError> {
     const FORM: ValueError = ValueError::hint("is not a share", "write for example \"5%\" or \"0.5%\"");
     let number = text.strip_suffix('%').map(str::trim_end).ok_or(FORM)?;
     let (whole, part) = number.split_once('.').unwrap_or((number, "0"));
@@ -107,7 +116,7 @@ pub(crate) fn share(text: &str) -> Result<u32, ValueError> {
     }
     let [whole, part] = [whole, &format!("{part:0<2}")].map(|digits| digits.parse().unwrap_or(u32::MAX));
     match whole.saturating_mul(100).saturating_add(part) {
-        0 => Err(ValueError::hint("is no client at all", "leave the rule out")),
+        0 => Err(none),
         parts @ 1..=WHOLE_SHARE => Ok(parts),
         _ => Err(ValueError::hint("is more than 100%", "100% is all of them")),
     }

@@ -53,6 +53,17 @@ pub(crate) fn added_to_requests(text: &str) -> Result<Arc<str>, ValueError> {
     Err(own)
 }
 
+/// The name of a field in which the gate tells the target something by itself, such as the name of the user.
+pub(crate) fn told_in_requests(text: &str) -> Result<Arc<str>, ValueError> {
+    match Name::classify(text.as_bytes()) {
+        Name::Host => Err(ValueError::hint(
+            "cannot tell it: this field is the host of the request",
+            "choose a field of its own, such as X-User",
+        )),
+        _ => added_to_requests(text),
+    }
+}
+
 /// The name of a field of responses that a rule may add.
 pub(crate) fn added_to_responses(text: &str) -> Result<Arc<str>, ValueError> {
     match Name::classify(text.as_bytes()) {
@@ -150,6 +161,8 @@ fn url_sample(part: &Placeholder, of_host: usize) -> &'static str {
         Placeholder::Rest => "/r",
         Placeholder::Query => "q=1",
         Placeholder::Uri => "/u?q=1",
+        // Percent-encoded, so a host or a path alone it cannot be.
+        Placeholder::EncodedUrl => "~u",
         // Any part of a path, and so no part of a host.
         _ => "~c",
     }
@@ -285,6 +298,10 @@ mod tests {
     fn fields() {
         assert_eq!(field_name("X-Served-By").as_deref(), Ok("X-Served-By"));
         assert!(set_in_requests("host").is_ok() && added_to_requests("Host").is_err());
+        assert!(told_in_requests("X-User").is_ok());
+        for text in ["Host", "X-Forwarded-For", "Connection", "Remote_Addr:"] {
+            assert!(told_in_requests(text).is_err(), "{text}");
+        }
         for text in ["X-Forwarded-For", "via", "X_Real_IP", "Expect", "Connection"] {
             assert!(added_to_requests(text).is_err() && removed_from_requests(text).is_err(), "{text}");
         }

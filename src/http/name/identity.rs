@@ -62,6 +62,12 @@ pub(crate) fn is_x_forwarded(name: &[u8]) -> bool {
     begins_alike(name, X_FORWARDED)
 }
 
+/// Whether a program such as CGI reads two names alike: in any case, and with `_` or another mark for `-`.
+pub fn reads_alike(one: &[u8], two: &[u8]) -> bool {
+    let folded = |byte: &u8| if class::is_mark(*byte) { b'-' } else { byte.to_ascii_lowercase() };
+    one.len() == two.len() && one.iter().map(folded).eq(two.iter().map(folded))
+}
+
 fn begins_alike(name: &[u8], text: &str) -> bool {
     name.get(..text.len()).is_some_and(|start| is_alike(start, text))
 }

@@ -10,4 +10,4 @@ mod values;
 
 pub use placeholder::{CaptureNames, Placeholder, Scope, TemplateUse};
 pub use template::{Template, TemplateError};
-pub use values::{CAPTURES_MAX, Captures, Claim, Escape, TemplateValues};
+pub use values::{CAPTURES_MAX, Captures, Claim, Escape, TARGET_MARK, TemplateValues, write_percent_encoded};

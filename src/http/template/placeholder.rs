@@ -19,12 +19,20 @@ pub enum Placeholder {
     Query,
     /// `{uri}`: path and query.
     Uri,
+    /// `{url}`: scheme, host, port, path and query.
+    Url,
+    /// `{url}` as a part of another URL: percent-encoded.
+    EncodedUrl,
     /// `{scheme}`: `http` or `https`.
     Scheme,
     /// `{client}`: the address of the client.
     Client,
     /// `{rule}`: its name.
     Rule,
+    /// `{time}`: the time at which the text is written.
+    Time,
+    /// `{target}`: the address that got the request.
+    Target,
     /// `{request_id}`.
     RequestId,
     /// `{traceparent}`: the context of the trace.
@@ -46,8 +54,19 @@ pub enum Placeholder {
 pub enum TemplateUse {
     /// A URL or a path. Every value must fit there, so fields and cookies do not exist.
     Url,
-    /// The value of a field, or a body.
+    /// The value of a field of a request, or a body.
     Text,
+    /// The value of a field of a response, which is written once the target is known.
+    Response,
+}
+
+impl TemplateUse {
+    /// Each of them with the places that have it, from the fewest placeholders to the most.
+    const ALL: [(Self, &str); 3] = [
+        (Self::Url, "`redirect`, `rewrite`, bodies and `headers`"),
+        (Self::Text, "bodies and `headers`"),
+        (Self::Response, "`headers.response`"),
+    ];
 }
 
 const URL: &[(&str, Placeholder)] = &[
@@ -58,15 +77,22 @@ const URL: &[(&str, Placeholder)] = &[
     ("uri", Placeholder::Uri),
 ];
 
+/// Those of URLs alone.
+const URL_ONLY: &[(&str, Placeholder)] = &[("url", Placeholder::EncodedUrl)];
+
 const TEXT: &[(&str, Placeholder)] = &[
+    ("url", Placeholder::Url),
     ("method", Placeholder::Method),
     ("scheme", Placeholder::Scheme),
     ("client", Placeholder::Client),
     ("rule", Placeholder::Rule),
+    ("time", Placeholder::Time),
     ("request_id", Placeholder::RequestId),
     ("traceparent", Placeholder::Traceparent),
     ("user", Placeholder::User),
 ];
+
+const RESPONSE: &[(&str, Placeholder)] = &[("target", Placeholder::Target)];
 
 /// The captures of a rule: those of its host, then those of its path. Each has a number, from 1, and maybe a name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -89,8 +115,9 @@ pub struct Scope<'a> {
 impl Scope<'_> {
     fn words(&self) -> impl Iterator<Item = &'static (&'static str, Placeholder)> {
         let lists: &[&[_]] = match self.used {
-            TemplateUse::Url => &[URL],
+            TemplateUse::Url => &[URL, URL_ONLY],
             TemplateUse::Text => &[URL, TEXT],
+            TemplateUse::Response => &[URL, TEXT, RESPONSE],
         };
         lists.iter().copied().flatten()
     }
@@ -115,6 +142,12 @@ impl Scope<'_> {
             "claim" => Some(Placeholder::Claim(name.into())),
             _ => None,
         }
+    }
+
+    /// The places in which a placeholder exists that does not exist here.
+    pub fn places_of(&self, name: &str) -> Option<&'static str> {
+        let mut others = TemplateUse::ALL.into_iter();
+        others.find(|(used, _)| Scope { used: *used, ..*self }.find(name).is_some()).map(|(_, places)| places)
     }
 
     /// Everything that exists, as it is written.

@@ -170,6 +170,7 @@ mod tests {
         let values = TemplateValues {
             method: b"GET",
             host: b"h.test",
+            authority: b"h.test:81",
             path: b"/a'b/c",
             rest: b"/c",
             query: Some(b"x=\"1\"&y"),
@@ -177,6 +178,7 @@ mod tests {
             scheme: "https",
             client: "2001:db8::1".parse().unwrap(),
             rule: "r",
+            time: format_args!("2026-03-01T12:00:00.250Z"),
             request_id: b"abc",
             traceparent: b"",
             user: b"ann",
@@ -194,7 +196,8 @@ mod tests {
             ("", ""),
             ("{method} {scheme}://{host}{path}?{query}", "GET https://h.test/a'b/c?x=\"1\"&y"),
             ("{uri} {rest}", "/a'b/c?x=\"1\"&y /c"),
-            ("{client} {rule} {request_id}", "2001:db8::1 r abc"),
+            ("{url}", "https://h.test:81/a'b/c?x=\"1\"&y"),
+            ("{client} {rule} {request_id} {time}", "2001:db8::1 r abc 2026-03-01T12:00:00.250Z"),
             ("{user} {claim.a.b} {claim.none}", "ann c "),
             ("{1}.{2}.{id}", "www.<7>.<7>"),
             ("{header.X-A}{cookie.b}", ""),
@@ -263,6 +266,27 @@ mod tests {
         for text in ["{header.a}", "{client}", "{1}", "{status}", "{user}", "{claim.a}"] {
             assert!(Template::new(text, &scope).is_err(), "{text}");
         }
-        assert_eq!(scope.listed(), ["{host}", "{path}", "{rest}", "{query}", "{uri}"]);
+        assert_eq!(scope.listed(), ["{host}", "{path}", "{rest}", "{query}", "{uri}", "{url}"]);
+        for (name, places) in [
+            ("client", Some("bodies and `headers`")),
+            ("header.a", Some("bodies and `headers`")),
+            ("target", Some("`headers.response`")),
+            ("nothing", None),
+        ] {
+            assert_eq!(scope.places_of(name), places, "{name}");
+        }
+        assert!(template("{target}").is_err());
+    }
+
+    #[test]
+    fn json_is_utf8_whatever_the_bytes_are() {
+        let write = |value: &[u8]| {
+            let mut out = b"\"".to_vec();
+            Escape::Json.write(value, &mut |bytes| out.extend_from_slice(bytes));
+            out.push(b'"');
+            serde_json::from_slice::<String>(&out).unwrap()
+        };
+        assert_eq!(write("zo\u{eb} \u{1f600}\u{7f}".as_bytes()), "zo\u{eb} \u{1f600}\u{7f}");
+        assert_eq!(write(b"zo\xeb \xe2\x82\""), "zo\u{eb} \u{e2}\u{82}\"");
     }
 }

@@ -1,5 +1,6 @@
 //! The parts of one request that placeholders stand for, and how they are written into a text.
 
+use std::fmt;
 use std::io::Write;
 use std::net::IpAddr;
 
@@ -9,6 +10,10 @@ use crate::http::name::Name;
 
 /// Stars and groups of a rule at most.
 pub const CAPTURES_MAX: usize = 16;
+
+/// The byte that stands for `{target}` until the target is known. No other value has it: a parser refuses it in heads
+/// (RFC 9110, section 5.5), and so does the reader of the configuration in texts.
+pub const TARGET_MARK: u8 = 0;
 
 /// The parts of a host and a path that the stars and groups of a rule have taken.
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +63,8 @@ pub struct TemplateValues<'a> {
     pub method: &'a [u8],
     /// The host as rules compare it.
     pub host: &'a [u8],
+    /// The host and port as the client sent them.
+    pub authority: &'a [u8],
     /// The path as it was received.
     pub path: &'a [u8],
     /// The path behind the prefix of the rule.
@@ -72,6 +79,8 @@ pub struct TemplateValues<'a> {
     pub client: IpAddr,
     /// The name of the rule.
     pub rule: &'a str,
+    /// The time. It is formatted only if a placeholder stands for it.
+    pub time: fmt::Arguments<'a>,
     /// The identity of the request; empty if the rule gives none.
     pub request_id: &'a [u8],
     /// The context of the trace; empty if the rule gives none.
@@ -109,14 +118,22 @@ impl Escape {
         }
     }
 
-    /// Writes a value.
+    /// Writes a value. JSON is UTF-8 (RFC 8259, section 8.1): other bytes stand for characters of Latin-1 there.
     pub fn write(self, value: &[u8], out: &mut impl FnMut(&[u8])) {
-        if self == Escape::No {
-            return out(value);
+        match self {
+            Escape::No => out(value),
+            Escape::Html => self.write_part(value, out),
+            Escape::Json => value.utf8_chunks().for_each(|chunk| {
+                self.write_part(chunk.valid().as_bytes(), out);
+                chunk.invalid().iter().for_each(|byte| out(&json_code(*byte)));
+            }),
         }
+    }
+
+    fn write_part(self, value: &[u8], out: &mut impl FnMut(&[u8])) {
         let mut plain = 0;
         for (at, byte) in value.iter().enumerate() {
-            let (mut code, digits) = (*b"\\u0000", b"0123456789abcdef");
+            let code;
             let escaped: &[u8] = match (self, byte) {
                 (Escape::Html, b'<') => b"&lt;",
                 (Escape::Html, b'>') => b"&gt;",
@@ -124,10 +141,9 @@ impl Escape {
                 (Escape::Html, b'"') => b"&#34;",
                 (Escape::Html, b'\'') => b"&#39;",
                 (Escape::Html, b'`') => b"&#96;",
-                // A `<` could end a script around the text. JSON has no form for bytes that are not UTF-8.
-                (Escape::Json, b'"' | b'\\' | b'<' | b'>' | b'&' | b'\'' | 0..=0x1f | 0x7f..) => {
-                    code[4] = digits[usize::from(byte >> 4)];
-                    code[5] = digits[usize::from(byte & 0xf)];
+                // A `<` could end a script around the text.
+                (Escape::Json, b'"' | b'\\' | b'<' | b'>' | b'&' | b'\'' | 0..=0x1f | 0x7f) => {
+                    code = json_code(*byte);
                     &code
                 }
                 _ => continue,
@@ -140,27 +156,49 @@ impl Escape {
     }
 }
 
+/// The escape of a character of Latin-1 in JSON.
+fn json_code(byte: u8) -> [u8; 6] {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    [b'\\', b'u', b'0', b'0', DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 0xf)]]
+}
+
+/// Writes a value as a part of a URL, in which it means nothing (RFC 3986, section 2.3).
+pub fn write_percent_encoded(value: &[u8], mut out: impl FnMut(&[u8])) {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    for byte in value {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => out(&[*byte]),
+            byte => out(&[b'%', DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 0xf)]]),
+        }
+    }
+}
+
 impl TemplateValues<'_> {
+    /// The parts of the URL of the request.
+    fn url(&self) -> [&[u8]; 6] {
+        let path = if self.path.starts_with(b"/") { self.path } else { b"/" };
+        let mark: &[u8] = if self.query.is_some() { b"?" } else { b"" };
+        [self.scheme.as_bytes(), b"://", self.authority, path, mark, self.query.unwrap_or_default()]
+    }
+
     /// Writes the part that a placeholder stands for.
     pub(super) fn write(&self, placeholder: &Placeholder, escape: Escape, out: &mut impl FnMut(&[u8])) {
-        let path = if self.path.starts_with(b"/") { self.path } else { b"/" };
+        let url = self.url();
         let mut put = |bytes: &[u8]| escape.write(bytes, out);
         match placeholder {
             Placeholder::Method => put(self.method),
             Placeholder::Host => put(self.host),
-            Placeholder::Path => put(path),
+            Placeholder::Path => put(url[3]),
             Placeholder::Rest => put(self.rest),
             Placeholder::Query => put(self.query.unwrap_or_default()),
-            Placeholder::Uri => {
-                put(path);
-                if let Some(query) = self.query {
-                    put(b"?");
-                    put(query);
-                }
-            }
+            Placeholder::Uri => url[3..].iter().for_each(|part| put(part)),
+            Placeholder::Url => url.iter().for_each(|part| put(part)),
+            Placeholder::EncodedUrl => url.iter().for_each(|part| write_percent_encoded(part, &mut put)),
             Placeholder::Scheme => put(self.scheme.as_bytes()),
             Placeholder::Client => write_short(format_args!("{}", self.client), put),
             Placeholder::Rule => put(self.rule.as_bytes()),
+            Placeholder::Time => write_short(self.time, put),
+            Placeholder::Target => put(&[TARGET_MARK]),
             Placeholder::RequestId => put(self.request_id),
             Placeholder::Traceparent => put(self.traceparent),
             Placeholder::User => put(self.user),

@@ -41,7 +41,7 @@ impl<'a> Exchange<'a> {
     pub(in crate::proxy) fn learn_partial_head(&mut self) {
         let bytes = self.client.input.unread();
         self.record.learn_part(bytes);
-        self.request.prefers = Media::preferred(PartialHead::of(bytes).field(b"accept"));
+        self.request.prefers = Media::preferred(&PartialHead::of(bytes).list(b"accept"));
     }
 
     /// Removes the head from the input, and what was read of the body. From now on the request cannot be sent again.

@@ -44,8 +44,8 @@ impl Media {
 
     /// The media type that the client prefers. Most clients that are no browsers send no `Accept`, or `*/*`.
     fn of(head: &RequestHead<'_>) -> Self {
-        match head.fields.get(Name::Accept) {
-            Some(accept) => Self::preferred(accept),
+        match head.fields.list(Name::Accept) {
+            Some(accept) => Self::preferred(&accept),
             None if head.version == Version::Http2 => Self::without_accept(head),
             None => Self::Text,
         }

@@ -3,11 +3,12 @@
 //! All of this happens between two awaits, while the parsed head is in the worker's field table. After that, a few
 //! small values of the head are left, and the head for the target or the response is written.
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use super::decision::{Act, Asked, Decision, Question};
 use crate::config::plan::{Action, HttpListener, Proxy, RedirectToHttps, Rule};
-use crate::generation::ListenerSnapshot;
+use crate::generation::{ClientCensus, ListenerSnapshot};
 use crate::http::{Framing, HostKey, Method, RequestHead, match_path};
 use crate::http1::{HeadScan, parse_request};
 use crate::policy::{self, ConnectionSpeed, Outcome, PolicyRequest};
@@ -56,6 +57,9 @@ pub(super) fn decide<'a>(
     if let Some(client) = behind {
         exchange.record.client = client.address;
     }
+    if let (Some(census), None) = (&snapshot.client_census, behind) {
+        watch_clients(snapshot, census, exchange.client.peer);
+    }
     let found = look_up(exchange, http, &head);
     let rule = match &found {
         Lookup::Rule(index, _) => Some(*index),
@@ -92,6 +96,16 @@ pub(super) fn decide<'a>(
         exchange.record.received.add(head.len, snapshot.worker().moment());
     }
     Ok(decision)
+}
+
+/// Counts the address of a client that no trusted proxy has told. If most requests have one private address, a line in
+/// the log says so once.
+#[cold]
+fn watch_clients(snapshot: &ListenerSnapshot, census: &ClientCensus, peer: IpAddr) {
+    if let Some(client) = census.count(peer) {
+        let listener = &*snapshot.listener().name;
+        tracing::warn!(%client, listener, "most requests come from one private address, so `from` and limits on clients take them for one client; if it is a proxy, name it in `trusted_proxies`");
+    }
 }
 
 /// The rule that matched, if there is one.

@@ -1,9 +1,11 @@
 //! Heads with the changes of their rule.
 
+use std::io::Write;
+
 use super::values::{ClientValues, with_values};
 use crate::config::plan::{Rule, RuleHeaders};
-use crate::http::RequestHead;
-use crate::proxy::record::{HeaderState, Identities};
+use crate::http::{RequestHead, TARGET_MARK, reads_alike};
+use crate::proxy::record::{ExchangeRecord, HeaderState, Identities};
 use crate::worker::{Buffer, Worker};
 
 /// Begins the changes for a request of a rule that has some: gives it an identity, and writes the lines for its
@@ -57,7 +59,8 @@ pub(in crate::proxy) fn edited_request(
         headers.request.write_lines(values, |bytes| lines.extend(bytes));
     });
     let mut out = worker.buffer();
-    headers.request.apply(written.unread(), lines.unread(), |line| {
+    // A target such as CGI takes a name with other marks for the same, and a client chooses how it writes one.
+    headers.request.apply(written.unread(), lines.unread(), reads_alike, |line| {
         // Lines come one by one. The state of another trace means nothing in a new one (W3C Trace Context, section 3.3).
         if !(identities.is_new_trace && is_tracestate(line)) {
             out.extend(line);
@@ -75,13 +78,24 @@ fn is_tracestate(line: &[u8]) -> bool {
 /// The head of a response, and what stands behind it, with the changes of the rule.
 #[cold]
 pub(in crate::proxy) fn edited_response(
-    worker: &Worker,
+    record: &ExchangeRecord<'_>,
     written: &Buffer,
     headers: &RuleHeaders,
     is_encrypted: bool,
-    lines: &[u8],
 ) -> Buffer {
-    let mut out = worker.buffer();
-    headers.of_response(is_encrypted).apply(written.unread(), lines, |bytes| out.extend(bytes));
+    let worker = record.snapshot.worker();
+    let (mut lines, mut out) = (worker.buffer(), worker.buffer());
+    let mut parts = record.headers.lines().split(|byte| *byte == TARGET_MARK);
+    lines.extend(parts.next().unwrap_or_default());
+    for part in parts {
+        if let Some(target) = &record.target {
+            // Writing into a buffer in memory cannot fail.
+            let _ = write!(lines, "{target}");
+        }
+        lines.extend(part);
+    }
+    let edits = headers.of_response(is_encrypted);
+    let is_same = <[u8]>::eq_ignore_ascii_case;
+    edits.apply(written.unread(), lines.unread(), is_same, |bytes| out.extend(bytes));
     out
 }

@@ -1,9 +1,11 @@
 //! The parts of a request that placeholders stand for.
 
 use std::net::IpAddr;
+use std::time::SystemTime;
 
 use crate::config::plan::Rule;
-use crate::http::{Claim, HostKey, RequestHead, TemplateValues, behind_prefix, match_path};
+use crate::http::{Authority, Claim, HostKey, RequestHead, TemplateValues, behind_prefix, match_path};
+use crate::log::clock::Utc;
 use crate::policy::PolicyState;
 use crate::proxy::client::Exchange;
 use crate::proxy::record::Identities;
@@ -47,6 +49,7 @@ pub(in crate::proxy) fn with_values<T>(
     with(&TemplateValues {
         method: head.method,
         host,
+        authority: head.host.as_ref().map_or(&[], Authority::as_bytes),
         path: head.path,
         rest: behind_prefix(head.path, rule.path_prefix.trim_end_matches('/')),
         query: head.query,
@@ -54,6 +57,7 @@ pub(in crate::proxy) fn with_values<T>(
         scheme: client.scheme,
         client: client.address,
         rule: &rule.name,
+        time: format_args!("{}", Utc::from(SystemTime::now())),
         request_id: identities.request_id,
         traceparent: identities.traceparent,
         user: client.user,

@@ -1,5 +1,6 @@
 //! A request for a file, copied from its head.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 use std::time::SystemTime;
 
@@ -33,7 +34,7 @@ pub(in crate::proxy) fn act(
     }
     let path = FilePath::decode(behind_prefix(head.path, rule.stripped_prefix()));
     let may_be_file = path.as_ref().is_some_and(|path| !path.is_folder());
-    let encodings = || head.fields.find(b"accept-encoding").map(Accepted::of);
+    let encodings = || head.fields.find_list(b"accept-encoding").map(|field| Accepted::of(&field));
     Ok(Box::new(FileRequest {
         wanted: Wanted {
             files: files.clone(),
@@ -49,30 +50,19 @@ pub(in crate::proxy) fn act(
 
 /// Whether `Accept` names HTML, as browsers do for a page, and for nothing else. A range such as `*/*` does not.
 fn accepts_html(head: &RequestHead<'_>) -> bool {
-    let accept = head.fields.get(Name::Accept).unwrap_or_default();
-    named_weight(accept, &["text/html"]).is_some_and(|weight| weight > 0)
+    let accept = head.fields.list(Name::Accept).unwrap_or_default();
+    named_weight(&accept, &["text/html"]).is_some_and(|weight| weight > 0)
 }
 
 fn conditions(head: &RequestHead<'_>) -> Preconditions {
     let time = |name| -> Option<SystemTime> { head.fields.get(name).and_then(date) };
     Preconditions {
-        if_match: whole_list(head, Name::IfMatch),
+        if_match: head.fields.list(Name::IfMatch).map(Cow::into_owned),
         if_unmodified_since: time(Name::IfUnmodifiedSince),
-        if_none_match: whole_list(head, Name::IfNoneMatch),
+        if_none_match: head.fields.list(Name::IfNoneMatch).map(Cow::into_owned),
         if_modified_since: time(Name::IfModifiedSince),
         if_range: head.fields.get(Name::IfRange).map(<[u8]>::to_vec),
     }
-}
-
-/// All lines of a list (RFC 9110, section 5.3).
-fn whole_list(head: &RequestHead<'_>, name: Name) -> Option<Vec<u8>> {
-    let mut lines = head.fields.iter().filter(|field| field.known() == name);
-    let mut list = lines.next()?.value().to_vec();
-    for line in lines {
-        list.extend_from_slice(b", ");
-        list.extend_from_slice(line.value());
-    }
-    Some(list)
 }
 
 /// The path with a slash at its end. Browsers take `\` for `/`, and `//` at the start for a host, so `\` is escaped.

@@ -170,9 +170,8 @@ impl ResponseReader<'_> {
         }
         let page = record.policies.watched().and_then(|_| self.intercept(response));
         if let Some(headers) = record.rule_headers().filter(|_| !response.is_interim()) {
-            let (is_encrypted, lines) = (self.client.is_encrypted(), record.headers.lines());
-            let worker = record.snapshot.worker();
-            response.head = edited_response(worker, &response.head, headers, is_encrypted, lines);
+            let is_encrypted = self.client.is_encrypted();
+            response.head = edited_response(record, &response.head, headers, is_encrypted);
         }
         if let Some(page) = page {
             response.new_body = Some(Box::new(NewBody::Page(page)));

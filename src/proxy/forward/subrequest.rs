@@ -10,7 +10,7 @@ use futures_lite::future;
 use super::answer::{self, FinalAnswer, with_connection};
 use super::forwarded::{Forwarded, write_forwarded};
 use crate::config::plan::{AuthServer, HttpListener};
-use crate::http::{Field, Method, Name, RequestHead, ResponseHead, is_x_forwarded};
+use crate::http::{Field, Method, Name, RequestHead, ResponseHead, is_x_forwarded, write_percent_encoded};
 use crate::http1::parse_request;
 use crate::proxy::client::{Exchange, Media};
 use crate::proxy::record::Failure;
@@ -237,10 +237,7 @@ pub(in crate::proxy) fn sign_in(
     let (before, after) = template.split_once("{url}").unwrap_or((template, ""));
     place.extend_from_slice(before.as_bytes());
     if template.contains("{url}") {
-        url.iter().for_each(|byte| match byte {
-            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' => place.push(*byte),
-            byte => place.extend_from_slice(format!("%{byte:02X}").as_bytes()),
-        });
+        write_percent_encoded(&url, |bytes| place.extend_from_slice(bytes));
     }
     place.extend_from_slice(after.as_bytes());
     Ok(Some(place))

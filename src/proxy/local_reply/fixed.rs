@@ -2,7 +2,7 @@
 
 use super::reply::{ALLOW, Reply};
 use crate::config::plan::{PageValues, Redirect, RedirectToHttps, Respond, Rule};
-use crate::http::{Method, RequestHead};
+use crate::http::{Method, Name, RequestHead, entity_tags};
 use crate::proxy::client::Exchange;
 use crate::proxy::edits::{ClientValues, with_values};
 use crate::proxy::transfer::COPIED_MAX;
@@ -108,6 +108,33 @@ pub(in crate::proxy) fn challenge(exchange: &Exchange<'_>, answer: &str) -> Repl
     reply
 }
 
+/// Whether the client has the body of a `respond` rule: its tag is one of `If-None-Match` (RFC 9110, section 13.1.2).
+fn is_known(head: &RequestHead<'_>, respond: &Respond) -> bool {
+    let Some(tag) = respond.entity_tag().filter(|_| matches!(head.known_method, Method::Get | Method::Head))
+    else {
+        return false;
+    };
+    // The comparison is the weak one.
+    let tag = tag.strip_prefix("W/").unwrap_or(tag).as_bytes();
+    let known = head.fields.list(Name::IfNoneMatch);
+    known.is_some_and(|known| &*known == b"*" || entity_tags(&known).any(|(_, known)| known == tag))
+}
+
+/// The response of a `respond` rule to a client that has the body: without fields that describe it (RFC 9110, section
+/// 15.4.5).
+fn not_modified(exchange: &Exchange<'_>, respond: &Respond) -> Reply<'static> {
+    let mut reply = Reply::new(exchange, 304, exchange.keep_alive());
+    let describes = |name: &str| {
+        let starts = name.get(..8).is_some_and(|start| start.eq_ignore_ascii_case("content-"));
+        starts && !name.eq_ignore_ascii_case("content-location")
+    };
+    for (name, value) in respond.headers.iter().filter(|(name, _)| !describes(name)) {
+        reply.write(format_args!("{name}: {value}\r\n"));
+    }
+    reply.end_head(exchange);
+    reply
+}
+
 /// The response of a `respond` rule. A short body is copied behind the head.
 pub(in crate::proxy) fn respond<'a>(
     exchange: &Exchange<'_>,
@@ -115,6 +142,9 @@ pub(in crate::proxy) fn respond<'a>(
     rule: &Rule,
     respond: &'a Respond,
 ) -> Reply<'a> {
+    if is_known(head, respond) {
+        return not_modified(exchange, respond);
+    }
     let mut reply = Reply::new(exchange, respond.status, exchange.keep_alive());
     for (name, value) in &respond.headers {
         reply.write(format_args!("{name}: {value}\r\n"));

@@ -51,9 +51,8 @@ impl Reply<'_> {
     /// Ends the head: makes the changes of the rule, and writes whether the connection stays open, and the empty line.
     pub(in crate::proxy) fn end_head(&mut self, exchange: &Exchange<'_>) {
         if let Some(headers) = exchange.record.rule_headers() {
-            let (worker, is_encrypted) = (exchange.snapshot.worker(), exchange.client.stream.is_encrypted());
-            let lines = exchange.record.headers.lines();
-            self.head = edited_response(worker, &self.head, headers, is_encrypted, lines);
+            let is_encrypted = exchange.client.stream.is_encrypted();
+            self.head = edited_response(&exchange.record, &self.head, headers, is_encrypted);
         }
         self.extend(self.keep.end_of_head(exchange.request.version));
     }

@@ -57,5 +57,6 @@ pub(super) const DIALECT: Dialect = Dialect {
     schema: labels::schema,
     describe: Some(front::describe),
     foreign: Some(ForeignLabels { names: &foreign::NAMES, adapt: front::adapt }),
+    uses_names: true,
     read: front::read,
 };

@@ -6,7 +6,7 @@ use crate::config::decode::Text;
 use crate::config::diagnostics::{Report, Severity, Span};
 use crate::config::source::{RuleSource, Source, no_set, no_upstream};
 
-/// Names in native files, which labels may use.
+/// Names in other files, and in changes of the control API, which labels may use.
 pub(super) struct Names {
     sets: Vec<Arc<str>>,
     upstreams: Vec<Arc<str>>,
@@ -16,7 +16,10 @@ impl Names {
     pub(super) fn of(source: &Source) -> Names {
         Names {
             sets: source.policies.iter().map(|set| set.name.value.clone()).collect(),
-            upstreams: source.upstreams.iter().map(|upstream| upstream.name.value.clone()).collect(),
+            upstreams: {
+                let of_files = source.upstreams.iter().map(|upstream| &upstream.name.value);
+                of_files.chain(&source.added_upstreams).cloned().collect()
+            },
         }
     }
 

@@ -186,10 +186,21 @@ fn authentication(decoder: &mut Decoder<'_>, node: Node) -> Option<Authenticatio
     });
     let excluded = fields.field("excluded_paths", |decoder, node| {
         let items = decoder.list(node, "a list of paths");
-        Some(items.into_iter().filter_map(|item| decoder.parsed(item, excluded_path)).collect::<Vec<_>>())
+        let mut paths: Vec<Arc<str>> = Vec::new();
+        for item in items {
+            let Some(Spanned { value: path, span }) = decoder.parsed(item, excluded_path) else { continue };
+            if paths.contains(&path) {
+                // Each becomes a rule, and two of them would have one name.
+                let message = format!("`{path}` stands twice in `excluded_paths`");
+                decoder.report.error_hint(span, message, "leave one out");
+            } else {
+                paths.push(path);
+            }
+        }
+        Some(paths)
     });
     fields.close();
-    let excluded = excluded.unwrap_or_default().into_iter().map(|path| path.value).collect();
+    let excluded = excluded.unwrap_or_default();
     Some(Authentication { secret, excluded })
 }
 

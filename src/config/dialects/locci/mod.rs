@@ -38,5 +38,6 @@ pub(super) const DIALECT: Dialect = Dialect {
     schema: schema::schema,
     describe: None,
     foreign: None,
+    uses_names: false,
     read: |files, source, inputs, report| plain::each(files, source, (inputs, report), front::read),
 };

@@ -40,10 +40,14 @@ pub struct FieldPattern {
     pub is_open: bool,
 }
 
+/// Whether two names are one: [`<[u8]>::eq_ignore_ascii_case`], or for a reader that takes more names for one, such as
+/// [`reads_alike`](crate::http::reads_alike).
+pub type SameName = fn(&[u8], &[u8]) -> bool;
+
 impl FieldPattern {
-    fn matches(&self, name: &[u8]) -> bool {
+    fn matches(&self, name: &[u8], is_same: SameName) -> bool {
         let start = name.get(..self.start.len());
-        start.is_some_and(|start| start.eq_ignore_ascii_case(self.start.as_bytes()))
+        start.is_some_and(|start| is_same(start, self.start.as_bytes()))
             && (self.is_open || name.len() == self.start.len())
     }
 }
@@ -78,8 +82,9 @@ impl Edits {
     /// Writes a head with these changes. `head` has the first line and the field lines, each with its CRLF, and maybe the
     /// empty line and further bytes. `lines` are those of [`write_lines`](Self::write_lines).
     ///
-    /// Fields that frame the message or belong to the connection are never taken out.
-    pub fn apply(&self, head: &[u8], lines: &[u8], mut out: impl FnMut(&[u8])) {
+    /// Fields that frame the message or belong to the connection are never taken out. `is_same` finds the fields that are
+    /// taken out or replaced.
+    pub fn apply(&self, head: &[u8], lines: &[u8], is_same: SameName, mut out: impl FnMut(&[u8])) {
         let Edits { remove, set, default, add } = self;
         let own = |index: usize| lines_of(lines).nth(index).unwrap_or_default();
         let fields_end = memchr::memmem::find(head, b"\r\n\r\n").map_or(head.len(), |at| at + 2);
@@ -90,13 +95,13 @@ impl Edits {
         for line in old {
             let name = &line[..memchr::memchr(b':', line).unwrap_or(line.len())];
             let is_of = |edit: &FieldEdit| edit.name.as_bytes().eq_ignore_ascii_case(name);
-            if remove.iter().any(|pattern| pattern.matches(name)) && !is_protected(name) {
+            if remove.iter().any(|pattern| pattern.matches(name, is_same)) && !is_protected(name) {
                 continue;
             }
             if let Some(at) = default.iter().position(is_of) {
                 present |= 1 << at;
             }
-            match set.iter().position(is_of) {
+            match set.iter().position(|edit| is_same(name, edit.name.as_bytes())) {
                 None => out(line),
                 Some(at) if written >> at & 1 == 0 => {
                     written |= 1 << at;
@@ -164,6 +169,7 @@ impl fmt::Display for Edits {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::http::reads_alike;
 
     fn edits(kind: &str, fields: &[(&str, &str)]) -> Edits {
         let fields = fields
@@ -187,9 +193,13 @@ mod tests {
     }
 
     fn applied(edits: &Edits, head: &str) -> String {
+        applied_by(edits, head, <[u8]>::eq_ignore_ascii_case)
+    }
+
+    fn applied_by(edits: &Edits, head: &str, is_same: SameName) -> String {
         let lines: String = edits.fields().map(|edit| format!("{}: {}\r\n", edit.name, edit.value)).collect();
         let mut out = Vec::new();
-        edits.apply(head.as_bytes(), lines.as_bytes(), |bytes| out.extend_from_slice(bytes));
+        edits.apply(head.as_bytes(), lines.as_bytes(), is_same, |bytes| out.extend_from_slice(bytes));
         String::from_utf8(out).unwrap()
     }
 
@@ -207,6 +217,21 @@ mod tests {
         assert_eq!(applied(&remove, HEAD), "GET / HTTP/1.1\r\nHost: h\r\nx-b: 2\r\n");
         assert_eq!(applied(&removing(&["x*"]), HEAD), "GET / HTTP/1.1\r\nHost: h\r\n");
         assert_eq!(applied(&Edits::default(), HEAD), HEAD);
+    }
+
+    #[test]
+    fn a_name_that_a_target_reads_alike_is_the_same() {
+        let head = "GET / HTTP/1.1\r\nHost: h\r\nx_int_B: 1\r\nX.Tenant: 2\r\nX-Intern: 3\r\n";
+        let applied = |edits: &Edits| applied_by(edits, head, reads_alike);
+        let without = "GET / HTTP/1.1\r\nHost: h\r\nX.Tenant: 2\r\nX-Intern: 3\r\n";
+        assert_eq!(applied(&removing(&["X-Int-*"])), without);
+        assert_eq!(applied(&removing(&["X-Int-B"])), without);
+        let set = edits("set", &[("X-Tenant", "own")]);
+        assert_eq!(applied(&set), head.replace("X.Tenant: 2", "X-Tenant: own"));
+        // A target that reads them apart gets the default in any case.
+        let default = edits("default", &[("X-Tenant", "own")]);
+        assert_eq!(applied(&default), format!("{head}X-Tenant: own\r\n"));
+        assert_eq!(applied_by(&removing(&["X-Int-*"]), head, <[u8]>::eq_ignore_ascii_case), head);
     }
 
     #[test]

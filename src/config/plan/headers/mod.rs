@@ -4,6 +4,6 @@ mod headers;
 
 mod edits;
 
-pub use edits::{EDITS_MAX, Edits, FieldEdit, FieldPattern};
+pub use edits::{EDITS_MAX, Edits, FieldEdit, FieldPattern, SameName};
 pub(crate) use headers::HeadersWritten;
 pub use headers::{Headers, Hsts, RequestId, RuleHeaders};

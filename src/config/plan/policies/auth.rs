@@ -4,13 +4,12 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::field_names::reads_alike;
 use super::jwt::Jwt;
 use super::upstream::PolicyUpstream;
 use crate::config::keys::Secret;
 use crate::config::keys::scalar::show_duration;
 use crate::config::keys::yaml::{list, quote, quote_key};
-use crate::http::Name;
+use crate::http::{Name, reads_alike};
 
 /// How a rule knows its users.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]

@@ -4,10 +4,10 @@ use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::field_names::reads_alike;
 use crate::config::keys::Secret;
 use crate::config::keys::scalar::show_duration;
 use crate::config::keys::yaml::{list, quote, quote_key};
+use crate::http::reads_alike;
 use crate::jwt::Algorithm;
 
 /// Users with tokens (JWT, RFC 7519).

@@ -15,7 +15,6 @@ mod rate_limit;
 mod request_limit;
 mod speed;
 
-mod field_names;
 mod upstream;
 
 pub use auth::{Auth, AuthServer, AuthServerPlace, Basic};

@@ -47,6 +47,15 @@ enum Side {
     Response,
 }
 
+impl Side {
+    fn used(self) -> TemplateUse {
+        match self {
+            Side::Request => TemplateUse::Text,
+            Side::Response => TemplateUse::Response,
+        }
+    }
+}
+
 /// `{ request, response }`.
 fn both(decoder: &mut Decoder<'_>, node: Node, captures: &CaptureNames) -> Option<Headers> {
     let mut fields = MappingReader::open(decoder, node, "`headers`")?;
@@ -96,7 +105,9 @@ fn edited(
         };
         match parse(&name) {
             Ok(name) => {
-                let values = decoder.one_or_many(node, |decoder, node| value(decoder, node, &name, captures));
+                let values = decoder.one_or_many(node, |decoder, node| {
+                    value(decoder, node, &name, &Scope { used: side.used(), captures })
+                });
                 if values.len() > 1 && key != "add" {
                     let message = format!("`{name}` has several values");
                     decoder.report.error_hint(place, message, "only `add` takes more than one");
@@ -141,12 +152,7 @@ fn pairs(decoder: &mut Decoder<'_>, node: Node) -> Option<Vec<Pair>> {
     }
 }
 
-fn value(
-    decoder: &mut Decoder<'_>,
-    node: Node,
-    name: &Arc<str>,
-    captures: &CaptureNames,
-) -> Option<FieldEdit> {
+fn value(decoder: &mut Decoder<'_>, node: Node, name: &Arc<str>, scope: &Scope<'_>) -> Option<FieldEdit> {
     let mut text = decoder.text(node)?;
     match header::field_value(&text.text) {
         Ok(trimmed) if trimmed.len() != text.text.len() => text.text = (*trimmed).to_owned(),
@@ -156,9 +162,9 @@ fn value(
             return None;
         }
     }
-    let value = templates::compile(decoder, &text, &Scope { used: TemplateUse::Text, captures })?;
+    let value = templates::compile(decoder, &text, scope)?;
     if name.eq_ignore_ascii_case("host")
-        && let Err(error) = header::host_template(&value, captures.of_host)
+        && let Err(error) = header::host_template(&value, scope.captures.of_host)
     {
         decoder.value_error(&text, error);
         return None;
@@ -194,7 +200,7 @@ const PRELOAD_AGE: Duration = Duration::from_secs(365 * 24 * 3_600);
 fn request_id(decoder: &mut Decoder<'_>, node: Node) -> Option<RequestId> {
     let field = decoder.parsed(node, |text| match text {
         "true" => Ok("X-Request-Id".into()),
-        name => header::added_to_requests(name),
+        name => scalar::no_flag(name).and_then(|()| header::told_in_requests(name)),
     })?;
     Some(RequestId { field: field.value })
 }

@@ -11,10 +11,13 @@ pub(super) fn compile(decoder: &mut Decoder<'_>, text: &Text, scope: &Scope<'_>)
         Err(TemplateError { place, is_too_many }) => {
             let listed = scope.listed();
             let word = &text.text[place.clone()];
-            let near = did_you_mean(word, listed.iter().map(String::as_str));
+            let places = scope.places_of(word.trim_matches(['{', '}']));
+            let elsewhere = places.map(|places| format!("it exists in {places}")).unwrap_or_default();
+            let near = did_you_mean(word, listed.iter().map(String::as_str)).filter(|_| places.is_none());
             let hint = match near {
                 _ if is_too_many => "a template has at most 64 of them".to_owned(),
                 Some(near) => format!("did you mean `{near}`? `{{{word}}}` stands for the text itself"),
+                None if !elsewhere.is_empty() => elsewhere,
                 None => format!("those that exist here are {}", listed.join(", ")),
             };
             let name =

@@ -59,12 +59,12 @@ fn forward(decoder: &mut Decoder<'_>, node: Node) -> Option<AuthServer> {
         preflights: false,
     };
     if !matches!(node.value, Value::Map(_)) {
-        let url = decoder.parsed(node, policies::server_url)?.value;
-        return Some(server(AuthServerPlace::Url(url)));
+        let url = decoder.parsed(node, policies::server_url)?;
+        let upstream = PolicyUpstream::written(url.span);
+        return Some(AuthServer { upstream, ..server(AuthServerPlace::Url(url.value)) });
     }
     let mut fields = MappingReader::open(decoder, node, "`forward`")?;
-    let upstream = fields.at("upstream").map(PolicyUpstream::written).unwrap_or_default();
-    let place = server_place(&mut fields);
+    let (place, upstream) = server_place(&mut fields).unzip();
     let copy = fields.field("copy", |decoder, node| Some(decoder.parsed_many(node, policies::copied_field)));
     let sign_in = fields.parsed("sign_in", policies::sign_in);
     let timeout = fields.parsed("timeout", scalar::timeout);
@@ -78,11 +78,11 @@ fn forward(decoder: &mut Decoder<'_>, node: Node) -> Option<AuthServer> {
     server.sign_in = sign_in.map(|place| place.value);
     server.timeout = timeout.map_or(server.timeout, |timeout| timeout.value);
     server.cache = cache.map_or(server.cache, |cache| cache.value);
-    Some(AuthServer { upstream, preflights, ..server })
+    Some(AuthServer { upstream: upstream?, preflights, ..server })
 }
 
-/// `url`, or `upstream` and `path`.
-fn server_place(fields: &mut MappingReader<'_, '_>) -> Option<AuthServerPlace> {
+/// `url`, or `upstream` and `path`. The second value is the place of the name, with which lowering finds the upstream.
+fn server_place(fields: &mut MappingReader<'_, '_>) -> Option<(AuthServerPlace, PolicyUpstream)> {
     const NAMED: &str = "write `upstream` and `path`, or the whole URL as `url`";
     let (url_at, upstream_at) = (fields.at("url"), fields.at("upstream"));
     match (url_at, upstream_at, fields.at("path")) {
@@ -98,10 +98,14 @@ fn server_place(fields: &mut MappingReader<'_, '_>) -> Option<AuthServerPlace> {
         }
         _ => {}
     }
-    let url = fields.parsed("url", policies::server_url).map(|url| AuthServerPlace::Url(url.value));
+    let url = fields.parsed("url", policies::server_url);
     let upstream = fields.parsed("upstream", scalar::name);
     let path = fields.parsed("path", policies::server_path).map_or_else(|| "/".into(), |path| path.value);
-    url.or(upstream.map(|upstream| AuthServerPlace::Named { upstream: upstream.value, path }))
+    if let Some(url) = url {
+        return Some((AuthServerPlace::Url(url.value), PolicyUpstream::written(url.span)));
+    }
+    let place = |name| AuthServerPlace::Named { upstream: name, path };
+    upstream.map(|upstream| (place(upstream.value), PolicyUpstream::written(upstream.span)))
 }
 
 /// Users as `name:hash`, or `{ users, users_file, realm, forward, forward_user }`.
@@ -118,7 +122,7 @@ fn basic(decoder: &mut Decoder<'_>, node: Node) -> Option<Basic> {
             basic.realm = realm.value;
         }
         basic.forward = fields.flag("forward");
-        basic.forward_user = fields.parsed("forward_user", header::field_name).map(|name| name.value);
+        basic.forward_user = fields.parsed("forward_user", header::told_in_requests).map(|name| name.value);
         fields.close();
     } else {
         mask_secret(&node, decoder.report);

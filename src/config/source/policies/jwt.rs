@@ -206,7 +206,7 @@ fn forward(decoder: &mut Decoder<'_>, node: Node) -> Option<Vec<(Arc<str>, Arc<s
     let mut forward = Vec::new();
     for (name, node) in entries {
         let claim = decoder.parsed(node, values::text);
-        match header::added_to_requests(&name.value) {
+        match header::told_in_requests(&name.value) {
             Ok(field) => forward.extend(claim.map(|claim| (field, claim.value))),
             Err(error) => {
                 let message = format!("`{}` {}", name.value, error.problem);

@@ -19,7 +19,7 @@ fn mirror(decoder: &mut Decoder<'_>, node: Node) -> Option<Mirror> {
     let mut fields = MappingReader::open(decoder, node, "`mirror`")?;
     fields.require(&["upstream"]);
     let name = fields.parsed("upstream", scalar::name);
-    let share = fields.parsed("share", glob::share);
+    let share = fields.parsed("share", glob::share_of_requests);
     fields.close();
     // Lowering finds the upstream.
     let name = name?;

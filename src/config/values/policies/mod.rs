@@ -184,7 +184,7 @@ pub(crate) fn speed_group(text: &str) -> Result<Option<SpeedGroup>, ValueError> 
         "true" => Ok(Some(SpeedGroup::OfPlace)),
         // The names that lowering gives have those of a listener and a rule in them.
         name if (1..=1_024).contains(&name.len()) && !name.contains(char::is_control) => {
-            Ok(Some(SpeedGroup::Named(name.into())))
+            scalar::no_flag(name).map(|()| Some(SpeedGroup::Named(name.into())))
         }
         _ => Err(ValueError::hint(
             "is no name of connections",
@@ -303,7 +303,9 @@ mod tests {
             assert!(bit_rate(text).is_err(), "{text}");
         }
         assert_eq!(speed_group("false"), Ok(None));
-        assert!(speed_group("a\nb").is_err() && speed_group("").is_err());
+        for text in ["a\nb", "", "yes", "No", "on", "True"] {
+            assert!(speed_group(text).is_err(), "{text}");
+        }
         assert_eq!(speed_group("all").unwrap().unwrap().to_string(), "\"all\"");
     }
 
