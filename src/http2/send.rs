@@ -20,15 +20,26 @@ pub enum OpenError {
     Closing,
 }
 
+/// The part of a request that decides what its response may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequestKind {
+    /// A request whose response may have a body.
+    Plain,
+    /// HEAD, whose response has no body.
+    Head,
+    /// An extended CONNECT, whose response may begin a tunnel.
+    Connect,
+}
+
 impl Connection {
-    /// Opens a stream with the block of a request. `is_head` is whether its method is HEAD.
+    /// Opens a stream with the block of a request.
     ///
     /// # Errors
     /// The connection takes no further stream, for now or at all.
     pub fn open(
         &mut self,
         block: &[u8],
-        is_head: bool,
+        kind: RequestKind,
         ended: bool,
         out: &mut Vec<u8>,
     ) -> Result<StreamKey, OpenError> {
@@ -40,7 +51,8 @@ impl Connection {
             return Err(OpenError::Full);
         }
         let mut stream = Stream::new(self.next_own, Expected::Response, self.peer.initial_window);
-        stream.is_head_request = is_head;
+        stream.is_head_request = kind == RequestKind::Head;
+        stream.is_connect = kind == RequestKind::Connect;
         self.next_own += 2;
         self.flood.stream_opened();
         let key = self.streams.insert(stream);
@@ -136,6 +148,8 @@ impl Connection {
         let is_answered = answer == Half::Ended;
         let was_reset = stream.reset.is_some();
         let code = match self.role {
+            // RFC 8441, section 5: the end of a WebSocket that is not orderly.
+            _ if stream.is_tunnel => ErrorCode::Cancel,
             _ if is_answered => ErrorCode::NoError,
             Role::Server => ErrorCode::InternalError,
             Role::Client => ErrorCode::Cancel,
@@ -151,6 +165,23 @@ impl Connection {
         self.streams.remove(key, closed);
         self.receive_window.release(unread);
         self.credit_connection(out);
+    }
+
+    /// Whether the request of a stream is an extended CONNECT.
+    pub fn is_connect(&mut self, key: StreamKey) -> bool {
+        self.streams.get(key).is_some_and(|stream| stream.is_connect)
+    }
+
+    /// Notes that a server accepts an extended CONNECT with its next head.
+    pub fn begin_tunnel(&mut self, key: StreamKey) {
+        if let Some(stream) = self.streams.get(key) {
+            stream.is_tunnel = stream.is_connect;
+        }
+    }
+
+    /// Whether the peer, a server, takes extended CONNECT.
+    pub fn allows_connect(&self) -> bool {
+        self.peer.extended_connect
     }
 
     /// Whether a client has all of a response whose length was announced. Only the end of its stream may follow.

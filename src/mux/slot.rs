@@ -5,7 +5,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use crate::http1::BodyReader;
-use crate::http2::StreamKey;
+use crate::http2::{ACCEPT_BYTES, StreamKey};
 use crate::reason::Reason;
 use crate::tls::StreamEnd;
 use crate::worker::{Buffer, LARGE_BUFFER_BYTES, Worker};
@@ -32,6 +32,10 @@ pub(super) struct Slot {
     pub(super) is_own: bool,
     /// The body of a request that goes out, by which its end is found.
     pub(super) upload: Option<BodyReader>,
+    /// The answer that the client of a WebSocket waits for, if the request is an extended CONNECT.
+    pub(super) accept: Option<Box<[u8; ACCEPT_BYTES]>>,
+    /// Whether both messages are those of a tunnel, behind their heads.
+    pub(super) is_tunnel: bool,
     /// The reason why it is gone, if its connection is not the reason.
     pub(super) gone: Option<StreamEnd>,
     /// The head in the HTTP/1.1 form, until the task of the stream takes it. Of an own stream: the heads that came.
@@ -105,9 +109,9 @@ impl Slot {
     }
 
     /// Marks the stream as gone, and drops what it was to send. A whole response stays: a target may end the request
-    /// behind it (RFC 9113, section 8.1).
+    /// behind it (RFC 9113, section 8.1). A tunnel goes as a whole.
     pub(super) fn lose(&mut self) {
-        self.is_gone = !(self.is_own && self.has_ended);
+        self.is_gone = self.is_tunnel || !(self.is_own && self.has_ended);
         self.is_stopped = true;
         (self.block, self.output) = (0, None);
         self.trailer_block.clear();

@@ -166,6 +166,10 @@ impl SharedStream for NoStream {
         match *self {}
     }
 
+    fn shut_down(&self) {
+        match *self {}
+    }
+
     fn is_spent(&self) -> bool {
         match *self {}
     }

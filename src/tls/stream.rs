@@ -255,7 +255,7 @@ impl<S: SharedStream<Connection = Stream>> Stream<S> {
             Self::Plain(stream) => Poll::Ready(stream.shutdown_write()),
             Self::Encrypted(tls) => tls.session.borrow_mut().poll_shutdown(cx),
             Self::Shared(stream) => {
-                stream.end(&[]);
+                stream.shut_down();
                 Poll::Ready(Ok(()))
             }
         }

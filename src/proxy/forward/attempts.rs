@@ -33,6 +33,8 @@ pub(in crate::proxy) struct Attempts<'a> {
     repeated: bool,
     /// How often it was sent again because it was not processed.
     unprocessed: u8,
+    /// Use connections of HTTP/1.1 alone, because a target needs them for this request.
+    only_http1: bool,
     /// The head for the first endpoint.
     head: Option<Buffer>,
     /// The body, if the rule collects it.
@@ -63,6 +65,7 @@ impl<'a> Attempts<'a> {
             fresh: false,
             repeated: false,
             unprocessed: 0,
+            only_http1: false,
             head,
             collected: None,
         }
@@ -91,6 +94,7 @@ impl<'a> Attempts<'a> {
         // For a request that cannot be sent twice, a system call makes sure that the connection is probably open.
         let verify = !exchange.request.is_repeatable();
         let (choice, now) = (self.choice.as_mut()?, exchange.snapshot.worker().now());
+        choice.only_http1 = self.only_http1;
         let idle = self.upstream.take_idle(choice, now, verify);
         idle.inspect(|_| self.upstream.counters.reused.add(1))
     }
@@ -157,6 +161,7 @@ impl<'a> Attempts<'a> {
             }
             let upstream = self.upstream;
             let Some(choice) = &mut self.choice else { return Err(Failure::new(Reason::Internal)) };
+            choice.only_http1 = self.only_http1;
             let error = match upstream.open(worker, choice, &[], waits).await {
                 Ok(target) => return Ok(target),
                 Err(error) => error,
@@ -240,6 +245,12 @@ impl<'a> Attempts<'a> {
         self.repeated = true;
         self.upstream.choose_next(choice, exchange.snapshot.worker().now(), true);
         true
+    }
+
+    /// Sends the request over HTTP/1.1 from now on. Returns whether that is new, and the endpoint may speak it.
+    pub(super) fn use_http1(&mut self) -> bool {
+        let may_speak = self.choice.as_ref().is_some_and(Choice::may_speak_http1);
+        may_speak && !std::mem::replace(&mut self.only_http1, true)
     }
 
     /// Returns whether a request that the target did not process may be sent again. A target may refuse each of its streams.

@@ -102,6 +102,9 @@ pub(in crate::proxy) async fn run(
         if failure.is_unprocessed() && may_send_again(exchange) && attempts.send_again() {
             continue;
         }
+        if failure.needs_http1() && may_send_again(exchange) && attempts.use_http1() {
+            continue;
+        }
         if !may_repeat(exchange, &failure) || !attempts.repeat(exchange, reused) {
             return Err(failure);
         }
