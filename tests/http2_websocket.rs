@@ -3,7 +3,6 @@
 
 mod support;
 
-use std::io::{Read, Write};
 use std::sync::{Arc, Mutex};
 
 use async_tungstenite::tungstenite::handshake::derive_accept_key;
@@ -11,9 +10,9 @@ use support::gate::TestGate;
 use support::http2::{DATA, HEADERS, Http2, SETTINGS, headers};
 use support::http2_target::{Peer, Target};
 use support::message::Request;
-use support::tls::{Authority, Tls};
+use support::tls::Authority;
 use support::upstream::{Connection, Upstream};
-use support::wire::{End, Transport};
+use support::wire::End;
 use support::{Latch, pattern, until};
 
 const CONFIG: &str = r#"
@@ -507,35 +506,22 @@ fn a_target_of_both_versions_gets_it_over_http_1_1() {
     let dir = tempfile::tempdir().unwrap();
     let authority = Authority::new(dir.path(), "ca");
     let leaf = authority.issue(dir.path(), "leaf", &["a.test"]);
-    let mut server = (*leaf.server()).clone();
-    server.alpn_protocols = ["h2", "http/1.1"].iter().map(|name| name.as_bytes().to_vec()).collect();
-    let (server, heads) = (Arc::new(server), Arc::new(Mutex::new(Vec::new())));
+    let heads = Arc::new(Mutex::new(Vec::new()));
     let seen = heads.clone();
-    let target = Target::wrapped(
-        move |socket| -> Option<Box<dyn Transport>> {
-            let mut tls = Tls::accept(socket, &server).ok()?;
-            if tls.0.conn.alpn_protocol() == Some(b"h2") {
-                return Some(Box::new(tls));
-            }
-            assert_eq!(tls.0.conn.alpn_protocol(), Some(&b"http/1.1"[..]));
-            let (mut head, mut piece) = (Vec::new(), [0; 4096]);
-            while !head.ends_with(b"\r\n\r\n") {
-                let read = tls.read(&mut piece).ok().filter(|read| *read > 0)?;
-                head.extend(&piece[..read]);
-            }
-            let head = String::from_utf8(head).unwrap();
-            let key = head.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ").or(line.strip_prefix("sec-websocket-key: ")));
-            let accept = derive_accept_key(key.unwrap().as_bytes());
+    let target = Target::of_both(
+        &leaf,
+        &[],
+        move |wire| {
+            let head = wire.take_head().unwrap();
+            let accept = derive_accept_key(head.get("sec-websocket-key").unwrap().as_bytes());
             seen.lock().unwrap().push(head);
             let switch = format!(
                 "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
                  Sec-WebSocket-Accept: {accept}\r\n\r\nwelcome"
             );
-            tls.write_all(switch.as_bytes()).and_then(|()| tls.flush()).ok()?;
-            while tls.read(&mut piece).is_ok_and(|read| read > 0) {}
-            None
+            wire.send(switch.as_bytes()).unwrap();
+            wire.take_rest();
         },
-        &[],
         |peer, _| peer.serve(|peer, request| peer.respond(request.stream, &[(":status", "200")], "over h2")),
     );
     let config = r#"
@@ -556,7 +542,7 @@ listeners:
     gate.exchange("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").expect(200, "over h2");
     let heads = heads.lock().unwrap();
     assert_eq!((heads.len(), target.requests().len(), target.connections()), (2, 1, 3));
-    assert!(heads.iter().all(|head| head.contains("websocket")), "{heads:?}");
+    assert!(heads.iter().all(|head| head.get("upgrade") == Some("websocket")), "{heads:?}");
 }
 
 #[test]

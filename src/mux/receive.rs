@@ -167,13 +167,14 @@ impl State {
         }
         let line = if form.starts_with(INTERIM) || has_length {
             &b"\r\n"[..]
-        } else if ended {
+        } else if ended && !has_trailers(form) {
             NO_BODY
         } else {
             slot.body = IncomingBody::Chunked;
             CHUNKED
         };
         slot.has_ended = ended;
+        slot.kept = None;
         let head = slot.head.get_or_insert_with(|| worker.buffer());
         let form = form.strip_suffix(b"\r\n").unwrap_or(form);
         extend_lines(head, form, line == CHUNKED);

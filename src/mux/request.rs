@@ -31,7 +31,7 @@ impl Stream {
             let mut bytes = &slice[..];
             if self.index.get() == NOT_OPEN && !bytes.is_empty() {
                 let scheme: &[u8] = if self.connection.io.is_encrypted() { b"https" } else { b"http" };
-                let opened = state.open(bytes, scheme, memory);
+                let opened = state.open(bytes, scheme, memory, &self.connection.worker);
                 let (index, head) = opened.inspect_err(|error| self.note_refused(error))?;
                 self.index.set(index);
                 (bytes, written) = (&bytes[head..], written + head);
@@ -60,7 +60,13 @@ impl State {
     /// # Errors
     /// `InvalidData` if there is no whole head, which none of the callers writes. [`StreamEnd::Unprocessed`] if the
     /// connection takes no more streams, and [`StreamEnd::NoWebSocket`] if it takes none of those.
-    fn open(&mut self, bytes: &[u8], scheme: &[u8], memory: &mut Memory) -> io::Result<(usize, usize)> {
+    fn open(
+        &mut self,
+        bytes: &[u8],
+        scheme: &[u8],
+        memory: &mut Memory,
+        worker: &Worker,
+    ) -> io::Result<(usize, usize)> {
         let Memory { table, block, .. } = memory;
         let head = parse_request(bytes, &mut HeadScan::default(), &HEAD_LIMITS, table).ok().flatten();
         let head = head.ok_or(io::ErrorKind::InvalidData)?;
@@ -74,7 +80,8 @@ impl State {
         let protocol = accept.as_ref().map(|_| WEBSOCKET);
         encode_request(&head, scheme, host, protocol, LITERALS, |field| keep(field.known()), block);
         let upload = BodyReader::new(head.framing);
-        let is_complete = upload.is_done() && accept.is_none();
+        let upload_is_done = upload.is_done();
+        let is_complete = upload_is_done && accept.is_none();
         let kind = match (&accept, head.known_method) {
             (Some(_), _) => RequestKind::Connect,
             (None, Method::Head) => RequestKind::Head,
@@ -90,6 +97,10 @@ impl State {
         (slot.key, slot.is_own, slot.is_answered) = (Some(key), true, true);
         (slot.upload, slot.is_complete, slot.end_was_sent) = (Some(upload), is_complete, is_complete);
         slot.accept = accept;
+        if !upload_is_done {
+            slot.kept = Some(worker.buffer());
+            slot.keep(&bytes[..head.len]);
+        }
         self.open += 1;
         self.reserved -= 1;
         Ok((index, head.len))
@@ -121,6 +132,7 @@ impl Slot {
             encode_lines(upload.trailers(), LITERALS, &mut self.trailer_block);
         }
         self.put(&space[decoded.data], worker);
+        self.keep(bytes);
         Ok(bytes.len())
     }
 }

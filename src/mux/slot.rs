@@ -13,6 +13,9 @@ use crate::worker::{Buffer, LARGE_BUFFER_BYTES, Worker};
 /// Bytes of a response that wait in a slot, beyond which its writer waits.
 pub(super) const OUTPUT_BYTES_MAX: usize = LARGE_BUFFER_BYTES;
 
+/// Bytes of a request that are kept to be sent again. Calls of gRPC are mostly shorter.
+const KEPT_BYTES_MAX: usize = 16 * 1024;
+
 /// The body of a message that comes, as the HTTP/1.1 form frames it.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
 pub(super) enum IncomingBody {
@@ -34,6 +37,9 @@ pub(super) struct Slot {
     pub(super) upload: Option<BodyReader>,
     /// The answer that the client of a WebSocket waits for, if the request is an extended CONNECT.
     pub(super) accept: Option<Box<[u8; ACCEPT_BYTES]>>,
+    /// The request as it was written, head and body, as long as its target may say that it did not process it. Only of a
+    /// short one that has a body.
+    pub(super) kept: Option<Buffer>,
     /// Whether both messages are those of a tunnel, behind their heads.
     pub(super) is_tunnel: bool,
     /// The reason why it is gone, if its connection is not the reason.
@@ -152,6 +158,14 @@ impl Slot {
             if output.is_empty() {
                 self.output = None;
             }
+        }
+    }
+
+    /// Keeps a part of the request that was written, unless that becomes too much.
+    pub(super) fn keep(&mut self, bytes: &[u8]) {
+        match &mut self.kept {
+            Some(kept) if kept.unread().len() + bytes.len() <= KEPT_BYTES_MAX => kept.extend(bytes),
+            kept => *kept = None,
         }
     }
 

@@ -226,6 +226,10 @@ impl SharedStream for Stream {
         }
     }
 
+    fn take_back(&self) -> Option<Buffer> {
+        self.connection.state.borrow_mut().slots.get_mut(self.index.get())?.kept.take()
+    }
+
     fn is_spent(&self) -> bool {
         self.connection.is_client
     }

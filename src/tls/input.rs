@@ -170,6 +170,10 @@ impl SharedStream for NoStream {
         match *self {}
     }
 
+    fn take_back(&self) -> Option<Buffer> {
+        match *self {}
+    }
+
     fn is_spent(&self) -> bool {
         match *self {}
     }

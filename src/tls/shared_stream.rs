@@ -51,6 +51,9 @@ pub trait SharedStream {
     /// Ends this side of a tunnel.
     fn shut_down(&self);
 
+    /// The request as it was written to a target, if it is kept to be sent again.
+    fn take_back(&self) -> Option<Buffer>;
+
     /// Whether it carries no further message.
     fn is_spent(&self) -> bool;
 

@@ -152,8 +152,8 @@ impl Failure {
     }
 
     /// Whether the target says that it did not process the request.
-    pub(in crate::proxy) fn is_unprocessed(&self) -> bool {
-        self.stream_end() == Some(StreamEnd::Unprocessed)
+    pub(in crate::proxy) fn was_not_processed(&self) -> bool {
+        self.stream_end() == Some(StreamEnd::Unprocessed) || self.needs_http1()
     }
 
     /// Whether the target takes the request over HTTP/1.1 alone. It did not process it.
