@@ -100,6 +100,12 @@ impl Connection {
         Some((bytes, frame::data_head(key.id(), bytes, is_end)))
     }
 
+    /// The bytes that the windows of a stream and of the connection let go.
+    pub fn send_windows(&mut self, key: StreamKey) -> (usize, usize) {
+        let stream = self.streams.get(key).map_or(0, |stream| stream.send_window.left());
+        (stream, self.send_window.left())
+    }
+
     /// Counts `bytes` of received data as taken by the application. Credit goes back when it is worth a frame.
     pub fn release_capacity(&mut self, key: StreamKey, bytes: usize, out: &mut Vec<u8>) {
         let Some(stream) = self.streams.get(key) else { return };
@@ -198,7 +204,12 @@ impl Connection {
 
     /// The priority of a stream's response.
     pub fn priority(&mut self, key: StreamKey) -> Priority {
-        self.streams.get(key).map_or_else(Priority::default, |stream| stream.priority)
+        self.streams.get(key).map_or(Priority::UNKNOWN, |stream| stream.priority)
+    }
+
+    /// Whether the peer has told a priority, so that the order of responses is not all one to it.
+    pub fn has_priorities(&self) -> bool {
+        self.has_priorities
     }
 
     /// Whether a client can still open streams, now or when others have ended.

@@ -89,7 +89,7 @@ impl Stream {
             is_head_request: false,
             is_connect: false,
             is_tunnel: false,
-            priority: Priority::default(),
+            priority: Priority::UNKNOWN,
             receive_window: ReceiveWindow::new(),
             send_window: SendWindow::new(send_window),
             length_left: None,

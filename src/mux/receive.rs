@@ -67,7 +67,7 @@ impl Shared {
 }
 
 impl State {
-    fn apply(&mut self, event: Event, bytes: &[u8], memory: &Memory, worker: &Worker) {
+    pub(super) fn apply(&mut self, event: Event, bytes: &[u8], memory: &Memory, worker: &Worker) {
         match event {
             Event::Head { stream, ended, .. } if self.is_own(stream) => {
                 self.take_response(stream, ended, memory, worker);

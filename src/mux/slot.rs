@@ -13,6 +13,9 @@ use crate::worker::{Buffer, LARGE_BUFFER_BYTES, Worker};
 /// Bytes of a response that wait in a slot, beyond which its writer waits.
 pub(super) const OUTPUT_BYTES_MAX: usize = LARGE_BUFFER_BYTES;
 
+/// The same while the window is shut. Each stream of a client that reads nothing holds so much.
+pub(super) const OUTPUT_BYTES_MIN: usize = 4 * 1024;
+
 /// Bytes of a request that are kept to be sent again. Calls of gRPC are mostly shorter.
 const KEPT_BYTES_MAX: usize = 16 * 1024;
 

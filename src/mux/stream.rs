@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::shared::{Shared, State};
-use super::slot::{IncomingBody, OUTPUT_BYTES_MAX, Slot};
+use super::slot::{IncomingBody, Slot};
 use super::space::Memory;
 use crate::http::{HeadLimits, Name};
 use crate::http1::{CHUNK_END, ChunkPrefix, HeadScan, LAST_CHUNK, parse_response};
@@ -160,6 +160,7 @@ impl SharedStream for Stream {
         }
         let state = &mut *self.connection.state.borrow_mut();
         let memory = &mut *self.connection.space.memory.borrow_mut();
+        let most = state.output_bytes_max(self.index.get());
         let State { engine, control, slots, .. } = state;
         let slot = &mut slots[self.index.get()];
         let Some(key) = slot.key.filter(|_| !slot.is_gone) else {
@@ -172,7 +173,7 @@ impl SharedStream for Stream {
                 let head = slot.write_head(bytes, (engine, key, control), memory, &self.connection.worker)?;
                 (bytes, written) = (&bytes[head..], written + head);
             }
-            let room = OUTPUT_BYTES_MAX.saturating_sub(slot.waiting());
+            let room = most.saturating_sub(slot.waiting());
             let taken = bytes.len().min(room);
             slot.put(&bytes[..taken], &self.connection.worker);
             written += taken;

@@ -50,7 +50,8 @@ pub(crate) struct Decoded {
     pub(crate) is_too_large: bool,
     /// Whether a field must not be compressed on any hop.
     pub(crate) never_indexed: bool,
-    pub(crate) priority: Priority,
+    /// The `priority` field, if there is one (RFC 9218, section 5).
+    pub(crate) priority: Option<Priority>,
 }
 
 /// Takes the fields of one head in their order.
@@ -192,7 +193,7 @@ impl<'w> HeadDecoder<'w> {
             Name::ContentLength if self.is_connect() => return Err("content-length in a CONNECT request"),
             // They have no meaning in an extended CONNECT (RFC 8441, section 5), and the form gets a key of ours.
             Name::SecWebSocketKey | Name::SecWebSocketAccept if self.decoded.is_websocket => return Ok(()),
-            Name::Other if name == b"priority" => self.decoded.priority = Priority::parse(value),
+            Name::Other if name == b"priority" => self.decoded.priority = Some(Priority::parse(value)),
             _ => return self.take_common(name, value, known),
         }
         write_field(&mut self.space.head, name, value);

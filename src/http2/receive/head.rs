@@ -145,7 +145,9 @@ impl Connection {
             ));
         }
         self.head_bytes += stream.head_bytes;
-        stream.priority = decoded.priority;
+        if let Some(priority) = decoded.priority {
+            (stream.priority, self.has_priorities) = (priority, true);
+        }
         if ended {
             stream.receive = Half::Ended;
         }
