@@ -100,7 +100,8 @@ reasons! {
 impl Reason {
     /// Whether the client is the cause, so that an operator need not look at it.
     pub fn is_client_error(self) -> bool {
-        self.status() < 500 || matches!(self, Reason::CodingUnknown | Reason::ProtocolUnknown | Reason::VersionUnknown)
+        self.status() < 500
+            || matches!(self, Reason::CodingUnknown | Reason::ProtocolUnknown | Reason::VersionUnknown)
     }
 
     /// The reason that a client is told. That a file is kept from clients would tell them that there is one.

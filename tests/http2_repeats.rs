@@ -1,10 +1,12 @@
-//! Requests with bodies that a target of HTTP/2 does not process: they are sent again as long as all of them is there.
+//! Requests that a target of HTTP/2 does not process, with bodies too: they are sent again as long as all of them is there,
+//! or over HTTP/1.1.
 #![cfg(feature = "http2")]
 
 mod support;
 
 use std::sync::{Arc, Mutex};
 
+use async_tungstenite::tungstenite::handshake::derive_accept_key;
 use support::gate::TestGate;
 use support::http2::{Http2, headers};
 use support::http2_target::{Peer, Request, Target};
@@ -21,6 +23,9 @@ listeners:
 
 const OK: [(&str, &str); 1] = [(":status", "200")];
 
+const WEBSOCKET: &str = "GET / HTTP/1.1\r\nHost: a.test\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+    Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+
 const REFUSED_STREAM: u32 = 7;
 const HTTP_1_1_REQUIRED: u32 = 13;
 
@@ -28,24 +33,22 @@ const HTTP_1_1_REQUIRED: u32 = 13;
 fn echo(peer: &mut Peer, request: &Request) {
     peer.head(request.stream, &OK, false);
     peer.data(request.stream, &request.body, false);
-    let trailers: Vec<(&str, &str)> = request.trailers.iter().map(|(name, value)| (&**name, &**value)).collect();
+    let trailers: Vec<(&str, &str)> =
+        request.trailers.iter().map(|(name, value)| (&**name, &**value)).collect();
     match trailers[..] {
         [] => peer.data(request.stream, b"", true),
         _ => peer.head(request.stream, &trailers, true),
     }
 }
 
-/// A target that refuses each stream of its first connection but the last, when its head or all of it is there.
-fn refusing(times: usize, at_once: bool) -> Target {
+/// A target that refuses so many streams of each connection, when all of the request is there.
+fn refusing(times: usize) -> Target {
     Target::scripted(move |peer, _| {
         for _ in 0..times {
-            let refused = if at_once { peer.next_head() } else { peer.next_request() };
-            peer.reset(refused.unwrap().stream, REFUSED_STREAM);
+            let refused = peer.next_request().unwrap();
+            peer.reset(refused.stream, REFUSED_STREAM);
         }
         while let Some(request) = peer.next_request() {
-            if !request.has_ended {
-                continue;
-            }
             echo(peer, &request);
         }
     })
@@ -73,8 +76,9 @@ fn a_short_body_is_sent_again_with_its_head() {
             b"hiyou".to_vec(),
         ),
     ] {
-        let target = refusing(3, false);
-        let mut client = gate(&target).client();
+        let target = refusing(3);
+        let gate = gate(&target);
+        let mut client = gate.client();
         client.exchange(&request).expect(200, &body);
         assert_eq!((target.requests().len(), target.connections()), (4, 1), "{what}");
         assert!(target.requests().iter().all(|request| request.body == body && request.path() == "/x"), "{what}");
@@ -83,11 +87,16 @@ fn a_short_body_is_sent_again_with_its_head() {
 
 #[test]
 fn a_body_of_a_stream_is_sent_again_with_its_trailers() {
-    let target = refusing(2, false);
+    let target = refusing(2);
     let gate = gate(&target);
     let mut client = Http2::connect(gate.address("http"));
-    let fields =
-        [(":method", "POST"), (":scheme", "http"), (":path", "/x"), (":authority", "a.test"), ("te", "trailers")];
+    let fields = [
+        (":method", "POST"),
+        (":scheme", "http"),
+        (":path", "/x"),
+        (":authority", "a.test"),
+        ("te", "trailers"),
+    ];
     let stream = client.request(&fields, false);
     client.data(stream, b"hello", false);
     client.raw(headers(stream, &[("x-end", "1")], true));
@@ -96,7 +105,10 @@ fn a_body_of_a_stream_is_sent_again_with_its_trailers() {
     assert_eq!(answer.trailers, [("x-end".to_owned(), "1".to_owned())]);
     let requests = target.requests();
     assert_eq!(requests.len(), 3);
-    assert!(requests.iter().all(|request| request.body == b"hello" && request.trailers.len() == 1), "{requests:?}");
+    assert!(
+        requests.iter().all(|request| request.body == b"hello" && request.trailers.len() == 1),
+        "{requests:?}"
+    );
 }
 
 #[test]
@@ -125,7 +137,7 @@ fn a_body_that_has_not_begun_goes_to_the_stream_that_is_taken() {
 #[test]
 fn a_body_that_has_gone_out_is_not_kept_for_ever() {
     let body = pattern(4, 60_000);
-    let target = refusing(1, false);
+    let target = refusing(1);
     let gate = gate(&target);
     let mut client = gate.client();
     client.send(format!("POST /x HTTP/1.1\r\nHost: a.test\r\nContent-Length: {}\r\n\r\n", body.len()));
@@ -182,4 +194,55 @@ listeners:
     gate.exchange("GET /only/z HTTP/1.1\r\nHost: a.test\r\n\r\n").expect_own(502, "upstream_reset");
     until("the target was asked", || target.requests().iter().any(|request| request.path() == "/only/z"));
     assert_eq!(seen.lock().unwrap().len(), 2);
+}
+
+#[test]
+fn a_websocket_goes_over_http_1_1_to_a_target_that_takes_none_over_http2() {
+    let dir = tempfile::tempdir().unwrap();
+    let authority = Authority::new(dir.path(), "ca");
+    let leaf = authority.issue(dir.path(), "leaf", &["a.test"]);
+    let heads = Arc::new(Mutex::new(Vec::new()));
+    let seen = heads.clone();
+    let target = Target::of_both(
+        &leaf,
+        &[],
+        move |wire| {
+            let head = wire.take_head().unwrap();
+            let accept = derive_accept_key(head.get("sec-websocket-key").unwrap().as_bytes());
+            seen.lock().unwrap().push(head);
+            let switch = format!(
+                "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                 Sec-WebSocket-Accept: {accept}\r\n\r\nwelcome"
+            );
+            wire.send(switch.as_bytes()).unwrap();
+            wire.take_rest();
+        },
+        |peer, _| peer.serve(|peer, request| peer.respond(request.stream, &[(":status", "200")], "over h2")),
+    );
+    let config = r#"
+listeners:
+  - name: http
+    bind: "127.0.0.1:0"
+    rules:
+      - upstream: { targets: "https://{target}", http2: true, tls: { ca: "{ca}", sni: a.test } }
+"#;
+    let gate = TestGate::start(config, &[("target", &target), ("ca", &authority.file.display())]);
+    let mut client = gate.client();
+    assert_eq!(client.exchange(WEBSOCKET).status(), 101);
+    assert_eq!(client.read_exact(7), b"welcome");
+    let mut streams = Http2::connect(gate.address("http"));
+    let fields = [
+        (":method", "CONNECT"),
+        (":protocol", "websocket"),
+        (":scheme", "http"),
+        (":path", "/"),
+        (":authority", "a.test"),
+    ];
+    let stream = streams.request(&fields, false);
+    streams.until(|client| client.received(stream) == 7);
+    // Other requests stay with HTTP/2.
+    gate.exchange("GET / HTTP/1.1\r\nHost: a.test\r\n\r\n").expect(200, "over h2");
+    let heads = heads.lock().unwrap();
+    assert_eq!((heads.len(), target.requests().len(), target.connections()), (2, 1, 3));
+    assert!(heads.iter().all(|head| head.get("upgrade") == Some("websocket")), "{heads:?}");
 }

@@ -153,9 +153,8 @@ upstreams:
     let gate = TestGate::start(config, &[("broken", &broken), ("fine", &fine)]);
     let mut client = gate.client();
     (0..12).for_each(|_| client.exchange(GET).expect(200, "fine"));
-    let metric = |name: &str| {
-        gate.metric(&format!("smolgate_target_{name}{{upstream=\"all\",target=\"{broken}\"}}"))
-    };
+    let metric =
+        |name: &str| gate.metric(&format!("smolgate_target_{name}{{upstream=\"all\",target=\"{broken}\"}}"));
     assert_eq!((metric("failures_total"), metric("ejections_total"), metric("up")), (3.0, 1.0, 0.0));
     assert_eq!((broken.connections(), fine.requests().len()), (3, 12));
 }

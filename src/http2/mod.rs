@@ -56,9 +56,9 @@ pub use priority::Priority;
 pub use receive::INTERIM_RESPONSES_MAX;
 pub use send::{OpenError, RequestKind};
 pub use stream::StreamKey;
+pub use websocket::{ACCEPT_BYTES, WEBSOCKET, accept_of, new_key};
 pub use window::{
     CONNECTION_WINDOW_BYTES_MAX, FIRST_WINDOW_BYTES, STREAM_WINDOW_BYTES_MAX, UNREAD_WINDOW_BYTES_MAX,
     WindowBudget,
 };
-pub use websocket::{ACCEPT_BYTES, WEBSOCKET, accept_of, new_key};
 pub use workspace::Workspace;

@@ -37,7 +37,8 @@ pub fn accept_of(key: &[u8]) -> [u8; ACCEPT_BYTES] {
 fn base64<const N: usize>(bytes: &[u8]) -> [u8; N] {
     let mut text = [b'='; N];
     for (group, digits) in bytes.chunks(3).zip(text.chunks_mut(4)) {
-        let bits = group.iter().fold(0u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - group.len()));
+        let bits =
+            group.iter().fold(0u32, |bits, byte| bits << 8 | u32::from(*byte)) << (8 * (3 - group.len()));
         for (place, digit) in digits.iter_mut().take(group.len() + 1).enumerate() {
             *digit = ALPHABET[(bits >> (18 - 6 * place)) as usize & 63];
         }
@@ -63,6 +64,9 @@ mod tests {
 
     #[test]
     fn groups_of_one_two_and_three_bytes_are_padded() {
-        assert_eq!((&base64::<4>(b"f"), &base64::<4>(b"fo"), &base64::<8>(b"foobar")), (b"Zg==", b"Zm8=", b"Zm9vYmFy"));
+        assert_eq!(
+            (&base64::<4>(b"f"), &base64::<4>(b"fo"), &base64::<8>(b"foobar")),
+            (b"Zg==", b"Zm8=", b"Zm9vYmFy")
+        );
     }
 }

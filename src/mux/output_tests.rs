@@ -93,7 +93,8 @@ fn responses_without_a_priority_take_turns() {
 
 #[test]
 fn urgent_responses_come_first_and_whole_ones_one_after_the_other() {
-    let frames = [get(1, "u=5"), get(3, "u=1"), get(5, "u=1"), get(7, "u=1, i"), get(9, "u=1, i"), get(11, "")];
+    let frames =
+        [get(1, "u=5"), get(3, "u=1"), get(5, "u=1"), get(7, "u=1, i"), get(9, "u=1, i"), get(11, "")];
     let order = order(&frames, &[1, 11, 9, 7, 5, 3]);
     let turns = [(9, 1), (7, 1), (9, 1), (7, 1), (9, 1), (7, 1)];
     assert_eq!(order, [&[(3, 3), (5, 3)][..], &turns, &[(11, 3), (1, 3)]].concat());
@@ -101,9 +102,8 @@ fn urgent_responses_come_first_and_whole_ones_one_after_the_other() {
 
 #[test]
 fn an_update_moves_a_response() {
-    let update = |stream: u32, value: &str| {
-        frame(16, 0, 0, &[&stream.to_be_bytes()[..], value.as_bytes()].concat())
-    };
+    let update =
+        |stream: u32, value: &str| frame(16, 0, 0, &[&stream.to_be_bytes()[..], value.as_bytes()].concat());
     let frames = [get(1, "u=0"), get(3, ""), update(1, "u=7"), update(3, "u=6")];
     assert_eq!(order(&frames, &[1, 3]), [(3, 3), (1, 3)]);
 }

@@ -273,7 +273,7 @@ fn extend_lines(head: &mut Buffer, lines: &[u8], in_chunks: bool) {
 }
 
 /// The line with a key that makes the form of an extended CONNECT a handshake of RFC 6455, and the end of its head. The
-/// answer of the target is compared in `proxy/http2`.
+/// answer of the target is compared with `expected_accept`.
 #[cold]
 fn websocket_key_line() -> [u8; 47] {
     let mut line = *b"sec-websocket-key: 0123456789abcdef01234567\r\n\r\n";

@@ -6,7 +6,7 @@ use super::shared::State;
 use super::slot::{OUTPUT_BYTES_MAX, Slot};
 use super::space::Memory;
 use super::stream::{LITERALS, NOT_OPEN, Stream};
-use crate::http::{HeadLimits, Method, Name, RequestHead, upgrade_protocols};
+use crate::http::{HeadLimits, Method, Name, RequestHead, Version, upgrade_protocols};
 use crate::http1::{BodyReader, HeadScan, parse_request};
 use crate::http2::{ACCEPT_BYTES, RequestKind, WEBSOCKET, accept_of, encode_lines, encode_request};
 use crate::tls::StreamEnd;
@@ -26,6 +26,10 @@ impl Stream {
         }
         let state = &mut *self.connection.state.borrow_mut();
         let memory = &mut *self.connection.space.memory.borrow_mut();
+        if state.control.capacity() == 0 {
+            // The connection was idle.
+            state.control = memory.take();
+        }
         let mut written = 0;
         for slice in slices {
             let mut bytes = &slice[..];
@@ -140,8 +144,18 @@ impl Slot {
 /// The answer that the client of a WebSocket waits for. `None`: the request has no handshake of RFC 6455, section 4.1, so
 /// that it goes on without an upgrade.
 #[cold]
-fn websocket_accept(head: &RequestHead<'_>) -> Option<Box<[u8; ACCEPT_BYTES]>> {
+fn websocket_accept(head: &RequestHead<'_>) -> Option<Box<WebSocketAccept>> {
     let asks = upgrade_protocols(head.fields).any(|protocol| protocol.eq_ignore_ascii_case(WEBSOCKET));
     let is_handshake = asks && head.known_method == Method::Get && head.framing.is_empty();
     head.fields.get(Name::SecWebSocketKey).filter(|_| is_handshake).map(|key| Box::new(accept_of(key)))
+}
+
+/// The value of `Sec-WebSocket-Accept`.
+pub type WebSocketAccept = [u8; ACCEPT_BYTES];
+
+/// The answer that a target must give to the key in the form of an extended CONNECT: the client neither sends a key nor gets
+/// an answer (RFC 8441, section 5). `None` for a client that has sent a key of its own, and compares the answer itself.
+pub fn expected_accept(head: &RequestHead<'_>) -> Option<WebSocketAccept> {
+    let key = head.fields.get(Name::SecWebSocketKey).filter(|_| head.version == Version::Http2);
+    key.map(accept_of)
 }

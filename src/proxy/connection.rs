@@ -11,9 +11,9 @@ use std::time::Duration;
 use super::client::{Client, IdleEnd, UntilClosed, finish_body, wait_for_request};
 use super::exchange::{self, AfterExchange};
 use super::http2::{self, StreamTasks};
+use super::record;
 use super::setup::{proxy_header, tls};
 use super::tunnel::{self, Tunnel};
-use super::record;
 use crate::generation::{ListenerSnapshot, NameAction};
 use crate::worker::{FuturePool, Worker};
 

@@ -6,19 +6,10 @@ use std::rc::Rc;
 use super::client::Client;
 use super::record::Failure;
 use crate::config::plan::HttpListener;
-use crate::http::RequestHead;
 
 /// The tasks of streams: there are none.
 #[derive(Default)]
 pub(super) struct StreamTasks;
-
-/// The answer to the key of a WebSocket.
-pub(super) type WebSocketAccept = [u8; 0];
-
-/// Every client compares the answer to its key itself.
-pub(super) fn websocket_accept(_: &RequestHead<'_>) -> Option<WebSocketAccept> {
-    None
-}
 
 /// The next step after a head was refused for its version.
 #[expect(dead_code, reason = "no head is a preface here")]

@@ -173,7 +173,16 @@ impl Upstream {
             let index = next.or_else(|| self.balancer.pick(&self.set, &endpoints, tried, hash, now))?;
             // If another worker was faster, look again.
             if let Some(counted) = OpenRequest::new(&endpoints.shares[index].count) {
-                return Some(Choice { endpoints, index, tried, hash, failed, held, counted: Some(counted), only_http1: false });
+                return Some(Choice {
+                    endpoints,
+                    index,
+                    tried,
+                    hash,
+                    failed,
+                    held,
+                    counted: Some(counted),
+                    only_http1: false,
+                });
             }
         }
     }

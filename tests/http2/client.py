@@ -91,8 +91,16 @@ def websocket(client):
                 got += event.data.encode() if isinstance(event.data, str) else bytes(event.data)
         want = message.data.encode() if isinstance(message.data, str) else message.data
         assert got == want, len(got)
-    client.send(stream, peer.send(CloseConnection(code=1000)), True)
-    client.until(lambda: client.streams[stream][2])
+    client.send(stream, peer.send(CloseConnection(code=1000)), False)
+    events = []
+    while not any(isinstance(event, CloseConnection) for event in events):
+        if not client.streams[stream][1]:
+            client.turn()
+        piece, client.streams[stream][1] = client.streams[stream][1], b""
+        peer.receive_data(piece)
+        events += peer.events()
+    client.h2.reset_stream(stream, 8)
+    client.flush()
 
 
 client = Client()

@@ -134,7 +134,8 @@ fn trailers_and_interim_responses_arrive_in_their_order() {
     let now = Instant::now();
     let (mut client, mut server) = (End::new(false, now), End::new(true, now));
     exchange(&mut client, &mut server, now);
-    let key = client.connection.open(&super::peer::block(GET), RequestKind::Plain, true, &mut client.out).unwrap();
+    let key =
+        client.connection.open(&super::peer::block(GET), RequestKind::Plain, true, &mut client.out).unwrap();
     exchange(&mut client, &mut server, now);
     let (stream, _) = server.heads.pop().unwrap();
     let respond = |server: &mut End, fields: &[(&str, &str)], ended| {

@@ -3,7 +3,7 @@
 use crate::http::{
     Framing, Method, Name, RequestHead, ResponseHead, Version, list_items, preferred_media, upgrade_protocols,
 };
-use crate::proxy::http2::{self, WebSocketAccept};
+use crate::mux::{WebSocketAccept, expected_accept};
 
 /// Bytes of a request that are read and discarded at most to use the connection again.
 pub(in crate::proxy) const DRAIN_BYTES: usize = 256 * 1024;
@@ -148,7 +148,7 @@ impl Upgrade {
     #[cold]
     fn of(head: &RequestHead<'_>) -> Box<Self> {
         let protocols = upgrade_protocols(head.fields).collect::<Vec<_>>().join(&b", "[..]).into();
-        Box::new(Self { protocols, accept: http2::websocket_accept(head) })
+        Box::new(Self { protocols, accept: expected_accept(head) })
     }
 
     /// Whether a response switches to one of the protocols, whose name may be written in any case.

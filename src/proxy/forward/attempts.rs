@@ -116,7 +116,7 @@ impl<'a> Attempts<'a> {
                     hold.into_iter().for_each(Hold::served);
                     return Ok(target);
                 }
-                // What was sent to an endpoint is only for that one.
+                // A request that was sent to an endpoint is only for that one.
                 Err(failure) if failure.reason == Reason::TargetBusy || self.written.is_some() => {
                     return Err(failure);
                 }

@@ -120,9 +120,8 @@ fn may_repeat(exchange: &Exchange<'_>, failure: &Failure) -> bool {
 /// Whether a request that was not processed can be sent again: all of it is here, or what was sent of it was kept (RFC
 /// 9113, section 8.7).
 fn may_send_again(exchange: &Exchange<'_>, attempts: &mut Attempts<'_>, target: &TargetConnection) -> bool {
-    let mut is_here = || {
-        exchange.request.framing.is_empty() || exchange.body.is_released() && attempts.take_back(target)
-    };
+    let mut is_here =
+        || exchange.request.framing.is_empty() || exchange.body.is_released() && attempts.take_back(target);
     !exchange.record.response_started.get() && is_here()
 }
 

@@ -11,9 +11,7 @@ mod head;
 
 mod fault;
 mod tasks;
-mod websocket;
 
 pub(super) use head::{Next, next};
 pub(super) use serve::{begins, serve};
 pub(super) use tasks::StreamTasks;
-pub(super) use websocket::{WebSocketAccept, websocket_accept};

@@ -282,7 +282,12 @@ impl Pool {
             Some((connector, name)) => {
                 accepted();
                 let http1 = only_http1.then(|| connector.offering(HttpVersions::Http1));
-                http1.as_ref().unwrap_or(connector).connect(name.clone(), stream).await.map_err(during_handshake)
+                http1
+                    .as_ref()
+                    .unwrap_or(connector)
+                    .connect(name.clone(), stream)
+                    .await
+                    .map_err(during_handshake)
             }
         }
     }
