@@ -30,7 +30,10 @@ class Bench:
         for all_cores in (False, True):
             workers = len(machine.cores()) if all_cores else max(1, len(machine.cores()) - 1)
             # The last one speaks HTTP/2.
-            ports = [machine.free_port() for _ in range(TARGETS + 1)]
+            ports = set()
+            while len(ports) < TARGETS + 1:
+                ports.add(machine.free_port())
+            ports = list(ports)
             setting = peers.Setting(self.folder, ports, workers, UPSTREAM_CONNECTIONS, files_max=self.files_max)
             cores = None if all_cores else machine.other_cores()
             self.upstreams[all_cores] = (ports, peers.start_upstream(setting, cores))
