@@ -56,6 +56,7 @@ reasons! {
     Misdirected = "misdirected", 421, "http_request_denied", "This connection cannot serve this host, so the client must open another one.";
     LoopDetected = "loop_detected", 508, "proxy_loop_detected", "A target leads back to smolgate.";
     CodingUnknown = "coding_unknown", 501, "http_request_error", "The request has a transfer coding that is not served.";
+    ProtocolUnknown = "protocol_unknown", 501, "http_request_denied", "This protocol is not served over CONNECT.";
     VersionUnknown = "version_unknown", 505, "http_request_error", "This HTTP version is not served.";
     Http2Malformed = "http2_malformed", 400, "http_protocol_error", "The client broke the protocol of HTTP/2.";
     Http2Abuse = "http2_abuse", 429, "http_protocol_error", "The client made too much work over HTTP/2 without a use.";
@@ -84,11 +85,11 @@ reasons! {
     UpstreamClosed = "upstream_closed", 502, "connection_terminated", "The target closed the connection before it sent a response.";
     UpstreamReset = "upstream_reset", 502, "connection_terminated", "The target reset the connection before it sent a response.";
     UpstreamTimeout = "upstream_timeout", 504, "http_response_timeout", "The target did not respond in time.";
-    ResponseMalformed = "response_malformed", 502, "http_protocol_error", "The target's response is not valid HTTP/1.1.";
+    ResponseMalformed = "response_malformed", 502, "http_protocol_error", "The target's response is not valid HTTP.";
     ResponseTooLarge = "response_too_large", 502, "http_response_header_section_size", "The head of the target's response is too large.";
     ResponseTruncated = "response_truncated", 502, "http_response_incomplete", "The target closed the connection before the end of its response.";
     ResponseStalled = "response_stalled", 504, "http_response_timeout", "The target stopped sending before the end of its response.";
-    UpgradeFailed = "upgrade_failed", 502, "http_upgrade_failed", "The target switched protocols without being asked.";
+    UpgradeFailed = "upgrade_failed", 502, "http_upgrade_failed", "The target did not switch protocols as it was asked to.";
     ClientGone = "client_gone", 499, "", "The client left before the exchange ended.";
     ClientStalled = "client_stalled", 408, "", "The client stopped reading or sending.";
     TunnelIdle = "tunnel_idle", 408, "connection_timeout", "Neither side of the tunnel sent anything for too long.";
@@ -99,7 +100,8 @@ reasons! {
 impl Reason {
     /// Whether the client is the cause, so that an operator need not look at it.
     pub fn is_client_error(self) -> bool {
-        self.status() < 500 || matches!(self, Reason::CodingUnknown | Reason::VersionUnknown)
+        self.status() < 500
+            || matches!(self, Reason::CodingUnknown | Reason::ProtocolUnknown | Reason::VersionUnknown)
     }
 
     /// The reason that a client is told. That a file is kept from clients would tell them that there is one.

@@ -159,12 +159,8 @@ fn token_request() -> &'static [u8] {
 /// Counts the allocations of [`COUNTED`] exchanges over streams of one connection, in the best of [`ROUNDS`] rounds.
 /// `request` writes a request for a stream, and each answer ends with DATA that has END_STREAM.
 #[cfg(feature = "http2")]
-fn count_streams(
-    request: impl Fn(u32, &mut [u8; 512]) -> usize,
-    request_end: &'static [u8],
-    response: &'static [u8],
-) -> u64 {
-    let text = CONFIG.replace("{upstream}", &upstream(request_end, response).to_string());
+fn count_streams(request: impl Fn(u32, &mut [u8; 512]) -> usize, target: &str) -> u64 {
+    let text = CONFIG.replace("http://{upstream}", target);
     let inputs = MemoryInputs::new().file("smolgate.yml", text);
     let load = move || config::load(&[PathBuf::from("smolgate.yml")], &inputs);
     let gate = Gate::start(Box::new(load)).expect("a gate");
@@ -188,6 +184,46 @@ fn count_streams(
         ALLOCATIONS.load(Ordering::Relaxed) - before
     };
     (0..ROUNDS).map(|_| round()).min().unwrap_or_default()
+}
+
+/// A target that answers each stream of HTTP/2 with a head and five bytes.
+#[cfg(feature = "http2")]
+fn upstream_of_http2() -> std::net::SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming() {
+            let mut stream = stream.unwrap();
+            stream.set_nodelay(true).unwrap();
+            std::thread::spawn(move || while answer_frame(&mut stream).is_ok() {});
+        }
+    });
+    address
+}
+
+/// Reads a frame, or the preface before the first, and answers the end of a request.
+#[cfg(feature = "http2")]
+fn answer_frame(stream: &mut TcpStream) -> std::io::Result<()> {
+    let (mut head, mut payload) = ([0; 9], [0; 4096]);
+    stream.read_exact(&mut head)?;
+    if head.starts_with(b"PRI") {
+        stream.read_exact(&mut payload[..smolgate::http2::PREFACE.len() - 9])?;
+        // SETTINGS, their acknowledgement, and a window for all bodies.
+        return stream.write_all(&[
+            0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 4, 1, 0, 0, 0, 0, 0, 0, 4, 8, 0, 0, 0, 0, 0, 0x40, 0, 0, 0,
+        ]);
+    }
+    let [_, l1, l2, kind, flags, s0, s1, s2, s3] = head;
+    stream.read_exact(&mut payload[..usize::from(u16::from_be_bytes([l1, l2]))])?;
+    if kind < 2 && flags & 1 == 1 {
+        let status = [0, 0, 1, 1, 4, s0, s1, s2, s3, 0x88];
+        let data = [0, 0, 5, 0, 1, s0, s1, s2, s3, b'h', b'e', b'l', b'l', b'o'];
+        let mut answer = [0; 24];
+        answer[..10].copy_from_slice(&status);
+        answer[10..].copy_from_slice(&data);
+        stream.write_all(&answer)?;
+    }
+    Ok(())
 }
 
 /// Reads a frame. Whether it is the end of `stream`.
@@ -245,22 +281,28 @@ const FIELDS: [(&[u8], &[u8]); 6] = [
 
 #[cfg(feature = "http2")]
 fn streams_allocate_nothing() {
-    let get = count_streams(
-        |stream, out| write_request(stream, &FIELDS, b"", out),
+    let get = |stream: u32, out: &mut [u8; 512]| write_request(stream, &FIELDS, b"", out);
+    let post = |stream: u32, out: &mut [u8; 512]| {
+        let mut fields = FIELDS;
+        fields[0].1 = b"POST";
+        write_request(stream, &fields, b"world", out)
+    };
+    let plain = upstream(
         b"\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 5\r\n\r\nhello",
     );
-    assert_eq!(get, 0, "GET over HTTP/2");
-    let post = count_streams(
-        |stream, out| {
-            let mut fields = FIELDS;
-            fields[0].1 = b"POST";
-            write_request(stream, &fields, b"world", out)
-        },
+    assert_eq!(count_streams(get, &format!("http://{plain}")), 0, "GET over HTTP/2");
+    let chunked = upstream(
         b"0\r\n\r\n",
         b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n",
     );
-    assert_eq!(post, 0, "POST over HTTP/2, in chunks to the target and from it");
+    let posted = count_streams(post, &format!("http://{chunked}"));
+    assert_eq!(posted, 0, "POST over HTTP/2, in chunks to the target and from it");
+    let target = format!("h2c://{}", upstream_of_http2());
+    // The box in which the stream to a target moves.
+    let boxes = COUNTED as u64;
+    assert!(count_streams(get, &target) <= boxes, "GET over HTTP/2 on both sides");
+    assert!(count_streams(post, &target) <= boxes, "POST over HTTP/2 on both sides");
 }
 
 #[test]

@@ -13,7 +13,7 @@ LIMIT = 60  # seconds
 class Browser:
     """One browser with one page. It keeps the errors of the console and the URL of each request."""
 
-    def __init__(self, profile):
+    def __init__(self, profile, *more):
         to_browser, self.out = os.pipe()
         self.answers, from_browser = os.pipe()
 
@@ -26,7 +26,7 @@ class Browser:
         self.process = subprocess.Popen(
             ["chromium", "--headless=new", "--no-sandbox", "--disable-gpu", "--no-first-run", "--no-proxy-server",
              "--disable-background-networking", "--hide-scrollbars", f"--user-data-dir={profile}",
-             "--remote-debugging-pipe", "about:blank"],
+             "--remote-debugging-pipe", *more, "about:blank"],
             close_fds=False, preexec_fn=descriptors, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         os.close(to_browser)
         os.close(from_browser)

@@ -29,7 +29,11 @@ class Bench:
         """Starts one upstream beside pinned proxies, and one for all cores. Each has a port for each target."""
         for all_cores in (False, True):
             workers = len(machine.cores()) if all_cores else max(1, len(machine.cores()) - 1)
-            ports = [machine.free_port() for _ in range(TARGETS)]
+            # The last one speaks HTTP/2.
+            ports = set()
+            while len(ports) < TARGETS + 1:
+                ports.add(machine.free_port())
+            ports = list(ports)
             setting = peers.Setting(self.folder, ports, workers, UPSTREAM_CONNECTIONS, files_max=self.files_max)
             cores = None if all_cores else machine.other_cores()
             self.upstreams[all_cores] = (ports, peers.start_upstream(setting, cores))
@@ -47,10 +51,11 @@ class Bench:
 
     def setting(self, case, hosts=0):
         workers = len(machine.cores()) if case.all_cores else 1
-        ports = self.upstreams[case.all_cores][0][:case.targets]
+        ports = self.upstreams[case.all_cores][0]
+        ports = ports[-1:] if case.http2_target else ports[:case.targets]
         return peers.Setting(self.folder, ports, workers, hosts=hosts, encrypted=case.encrypted, same_headers=self.options.same_headers,
                              serves_files=case.needs == "files", policy=case.needs,
-                             files_max=self.files_max)
+                             files_max=self.files_max, http2=case.needs == "h2", http2_target=case.http2_target)
 
     def start(self, peer, case, setting, limit=None):
         """Starts a peer and waits until it listens. It has the memory limit, if there is one."""
@@ -68,6 +73,10 @@ class Bench:
         threads, cores = (len(machine.cores()), None) if case.all_cores else (1, machine.other_cores())
         url = f"{'https' if case.encrypted else 'http'}://127.0.0.1:{port}{case.path}"
         return drivers.wrk(url, case.script, case.connections, seconds, threads, cores)
+
+    def h2load(self, case, port, seconds):
+        url = f"{'https' if case.encrypted else 'http'}://127.0.0.1:{port}{case.path}"
+        return drivers.h2load(url, case.script, (case.connections, case.streams), seconds, self.folder, machine.other_cores())
 
     def handshakes(self, case, port, seconds):
         return drivers.handshakes(self.options.handshake, port, case.connections, seconds, case.script,

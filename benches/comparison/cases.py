@@ -8,6 +8,8 @@ import tokens
 HOSTS = 10_000
 # Targets in the case about the balance.
 TARGETS = 3
+# The windows of h2load, 16 MiB a stream and 64 MiB a connection. Its own would be the brake.
+LARGE_WINDOWS = ("-w", "24", "-W", "26")
 # Connections at a fixed rate.
 PACE_CONNECTIONS = 32
 
@@ -23,12 +25,16 @@ class Case:
     connections: int = 64
     # One worker, pinned; or one per core, not pinned.
     all_cores: bool = False
-    # Arguments of load.lua; or the version of TLS and the kind of handshakes.
+    # Streams at once on each connection of HTTP/2.
+    streams: int = 0
+    # Arguments of load.lua or of h2load; or the version of TLS and the kind of handshakes.
     script: tuple = ("get",)
     # The number of targets.
     targets: int = 1
     # The ability that a peer must have, beside TLS if the case is encrypted.
     needs: str = "http"
+    # Whether the target speaks HTTP/2.
+    http2_target: bool = False
     # Whether the peer terminates TLS.
     encrypted: bool = False
     # Seconds of full load per turn, while the other peers wait.
@@ -83,12 +89,29 @@ CASES = [
          encrypted=True),
     Case("handshake-resumed", "TLS: resumed sessions, 64 at once, one worker", "handshake",
          script=("1.3", "resumed"), encrypted=True),
+    Case("h2", "HTTP/2: 2-byte responses, 8 connections of 32 streams, one worker", "streams", connections=8, streams=32,
+         script=(), needs="h2"),
+    Case("h2-one-each", "HTTP/2: 2-byte responses, 64 connections of one stream, one worker", "streams", streams=1,
+         script=(), needs="h2"),
+    Case("h2-tls", "HTTP/2 over TLS: 2-byte responses, 8 connections of 32 streams, one worker", "streams", connections=8,
+         streams=32, script=(), needs="h2", encrypted=True, turn_seconds=2.0),
+    Case("h2-h2", "HTTP/2 to a target of HTTP/2: 2-byte responses, 8 connections of 32 streams, one worker", "streams",
+         connections=8, streams=32, script=(), needs="h2", http2_target=True),
+    Case("h2-bulk", "HTTP/2: 10 MB responses, 8 connections, one worker", "streams-bulk", "/10m", connections=8, streams=1,
+         script=LARGE_WINDOWS, needs="h2"),
+    Case("h2-bulk-tls", "HTTP/2 over TLS: 10 MB responses, 8 connections, one worker", "streams-bulk", "/10m", connections=8,
+         streams=1, script=LARGE_WINDOWS, needs="h2", encrypted=True),
+    Case("grpc", "gRPC: unary calls of 100 bytes, 8 connections of 32 streams, one worker", "streams", "/grpc",
+         connections=8, streams=32, script=("grpc",), needs="h2", http2_target=True),
     Case("pace", "5,000 requests/s, 32 connections, one worker", "pace", connections=PACE_CONNECTIONS,
          turn_seconds=0.25),
     Case("reload", "10,000 rules read anew, each moved, at 5,000 requests/s, one worker", "reload",
          connections=PACE_CONNECTIONS, needs="reload"),
     Case("idle", "8,000 idle connections, one worker", "idle", rounds=2),
     Case("idle-tls", "4,000 idle TLS connections, one worker", "idle", encrypted=True, crowd=4_000, rounds=2),
+    Case("idle-h2", "8,000 idle connections of HTTP/2, one worker", "idle", streams=1, script=(), needs="h2", rounds=2),
+    Case("idle-h2-browser", "8,000 idle connections of HTTP/2 with the fields of a browser, one worker", "idle", streams=1,
+         script=("browser",), needs="h2", rounds=2),
     Case("limited", "256 busy connections in a control group of 10 MiB, one worker", "limited", connections=256,
          memory=10 * 2**20, rounds=2),
     Case("start", "From start to listening, and what is idle then, workers for all cores", "start", all_cores=True),

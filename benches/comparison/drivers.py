@@ -1,7 +1,8 @@
-"""Load: wrk for throughput, handshake for TLS, pace for a fixed rate, and a crowd that only waits."""
+"""Load: wrk for throughput, h2load for HTTP/2, handshake for TLS, pace for a fixed rate, and a crowd that only waits."""
 
 import json
 import os
+import re
 import signal
 import socket
 import ssl
@@ -43,6 +44,31 @@ def wrk(url, script, connections, seconds, threads=1, cores=None):
 def deaf():
     """Ignores SIGINT, so that the signal cannot end wrk before it handles it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+# The message of a call of gRPC: no compression, and 95 bytes.
+GRPC_MESSAGE = bytes([0, 0, 0, 0, 95]) + bytes(95)
+GRPC_FIELDS = ("-H", "content-type: application/grpc", "-H", "te: trailers")
+
+
+def h2load(url, script, shape, seconds, folder, cores=None):
+    """Loads connections with streams, as many as `shape` says. Times of requests are not known."""
+    connections, streams = shape
+    if "grpc" in script:
+        (folder / "grpc").write_bytes(GRPC_MESSAGE)
+        script = ("-d", str(folder / "grpc"), *GRPC_FIELDS)
+    command = ["h2load", "-t", "1", "-c", str(connections), "-m", str(streams), "-D", f"{max(1, round(seconds * 1000))}ms",
+               *script, url]
+    process = subprocess.run(machine.pinned(cores, command), capture_output=True, text=True)
+    output = process.stdout + process.stderr
+    took = re.search(r"^finished in ([\d.]+)(us|ms|s|m)", output, re.M)
+    counts = re.search(r"(\d+) succeeded, (\d+) failed, (\d+) errored, (\d+) timeout", output)
+    data = re.search(r"\((\d+)\) data$", output, re.M)
+    if process.returncode != 0 or not (took and counts and data):
+        raise RuntimeError(f"no result from h2load:\n{output[-2000:]}")
+    succeeded, *failed = map(int, counts.groups())
+    time_taken = float(took[1]) * {"us": 1e-6, "ms": 1e-3, "s": 1, "m": 60}[took[2]]
+    return {"requests": succeeded, "failed": sum(failed), "bytes": int(data[1]), "seconds": time_taken}
 
 
 def handshakes(program, port, connections, seconds, script, cores=None):
@@ -115,3 +141,61 @@ class Crowd:
         for member in self.members:
             member.close()
         self.members.clear()
+
+
+# The fields of a browser beside those of every request.
+BROWSER_FIELDS = {
+    "user-agent": "Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/140.0.0.0 Safari/537.36",
+    "accept": "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,image/webp,image/apng,*/*;q=0.8",
+    "accept-encoding": "gzip, deflate, br, zstd",
+    "accept-language": "en-US,en;q=0.9",
+    "cookie": "session=0123456789abcdef0123456789abcdef",
+    "sec-ch-ua": '"Chromium";v="140", "Not=A?Brand";v="24"',
+    "sec-ch-ua-mobile": "?0",
+    "sec-ch-ua-platform": '"Linux"',
+    "sec-fetch-dest": "document",
+    "sec-fetch-mode": "navigate",
+    "sec-fetch-site": "none",
+    "upgrade-insecure-requests": "1",
+}
+
+
+class StreamCrowd(Crowd):
+    """Connections of HTTP/2 that have had one exchange and then wait."""
+
+    def __init__(self, port, is_browser):
+        super().__init__(port)
+        fields = {":method": "GET", ":scheme": "http", ":path": "/", ":authority": "localhost"}
+        fields |= BROWSER_FIELDS if is_browser else {}
+        # Literals that are put into the table of the peer (RFC 7541, section 6.2.1), as browsers do.
+        block = b"".join(b"\x40" + text(name) + text(value) for name, value in fields.items())
+        settings, acknowledged = frame(4, 0, 0, b""), frame(4, 1, 0, b"")
+        self.request = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + settings + acknowledged + frame(1, 5, 1, block)
+
+    def ask(self, member):
+        member.sendall(self.request)
+        answer = b""
+        while not any(stream == 1 and flags & 1 for flags, stream in frames_of(answer)):
+            got = member.recv(4096)
+            if not got:
+                raise RuntimeError(f"closed, of {len(self.members)} connections: {answer!r}")
+            answer += got
+
+
+def text(value):
+    """A string of a header block, shorter than 254 bytes."""
+    length = len(value)
+    return (bytes([length]) if length < 127 else bytes([127, length - 127])) + value.encode()
+
+
+def frame(kind, flags, stream, payload):
+    return len(payload).to_bytes(3, "big") + bytes([kind, flags]) + stream.to_bytes(4, "big") + payload
+
+
+def frames_of(data):
+    """Flags and streams of the whole frames of HEADERS and DATA."""
+    while len(data) >= 9 and len(data) >= 9 + int.from_bytes(data[:3], "big"):
+        length = int.from_bytes(data[:3], "big")
+        if data[3] < 2:
+            yield data[4], int.from_bytes(data[5:9], "big")
+        data = data[9 + length:]

@@ -105,6 +105,15 @@ def by_request(told):
     }
 
 
+def by_stream(told):
+    """CPU per request, without times: h2load tells none."""
+    return {
+        "cpu": told["cpu"] / max(1, told["requests"]) * 1e6,
+        "rate": told["requests"] / told["seconds"],
+        "failed": told["failed"],
+    }
+
+
 def by_byte(told):
     """CPU per GB."""
     gigabytes = max(1, told["bytes"]) / 1e9
@@ -209,7 +218,10 @@ def idle(bench, case, peer):
     if bench.options.short:
         crowd_first, crowd_size = crowd_first // 8, crowd_size // 8
     with bench.start(peer, case, setting) as program:
-        crowd = drivers.Crowd(setting.http_port, encrypted=case.encrypted)
+        if case.streams:
+            crowd = drivers.StreamCrowd(setting.http_port, "browser" in case.script)
+        else:
+            crowd = drivers.Crowd(setting.http_port, encrypted=case.encrypted)
         try:
             crowd.grow(crowd_first)
             before = program.memory("VmRSS")
@@ -259,6 +271,12 @@ KINDS = {
         Column("cpu", "CPU, us/handshake", 1), Column("user", "user", 1), Column("system", "system", 1),
         Column("rate", "handshakes/s"), Column("p50", "p50, us"), Column("p99", "p99, us"), PEAK), "cpu",
         drive=Bench.handshakes),
+    "streams": Load(by_stream, (
+        Column("cpu", "CPU, us/request", 1), Column("user", "user", 1), Column("system", "system", 1),
+        Column("rate", "requests/s"), PEAK), "cpu", drive=Bench.h2load),
+    "streams-bulk": Load(by_byte, (
+        Column("cpu", "CPU, s/GB", 2), Column("user", "user", 2), Column("system", "system", 2),
+        Column("rate", "GB/s", 2), PEAK), "cpu", drive=Bench.h2load),
     "bulk": Load(by_byte, (
         Column("cpu", "CPU, s/GB", 2), Column("user", "user", 2), Column("system", "system", 2),
         Column("rate", "GB/s", 2), PEAK), "cpu"),

@@ -79,6 +79,9 @@ class Setting:
     same_headers: bool = False
     # Whether it serves the files of the upstream by itself.
     serves_files: bool = False
+    # Whether clients speak HTTP/2, and whether the target does.
+    http2: bool = False
+    http2_target: bool = False
     # The ability that a case is about. Those of POLICIES are lines of the configuration.
     policy: str = ""
     files_max: int = 20000
@@ -138,7 +141,7 @@ class Peer:
     environment: callable = lambda setting: {}
     # The value of `$tls` if it terminates TLS.
     tls: str = ""
-    # Its abilities: "http", "tcp", "tls", "hosts", "balance", "reload", "files", and those of POLICIES.
+    # Its abilities: "http", "tcp", "tls", "h2", "hosts", "balance", "reload", "files", and those of POLICIES.
     abilities: frozenset = frozenset({"http", "tcp", "tls"})
     # Makes it read its configuration again. Returns true if it has waited for the end.
     reload: callable = None
@@ -186,7 +189,7 @@ def smolgate_values(setting):
     files = lambda _: f'  - files: "{files_folder(setting)}"'
     return {"rules": files if setting.serves_files else smolgate_rules,
             "policy": setting.policy_of("smolgate"),
-            "targets": ", ".join(setting.targets('"http://127.0.0.1:@"'))}
+            "targets": ", ".join(setting.targets(f'"{"h2c" if setting.http2_target else "http"}://127.0.0.1:@"'))}
 
 
 def smolgate_rules(names):
@@ -217,9 +220,12 @@ def nginx_arguments(setting, config):
 def nginx_values(setting):
     # As recommended for several workers: each has a queue of its own.
     reuseport = " reuseport" if setting.workers > 1 else ""
-    listen = f"listen 127.0.0.1:{setting.http_port}{' ssl' if setting.encrypted else ''}"
+    options = (" ssl" if setting.encrypted else "") + (" http2" if setting.http2 else "")
+    listen = f"listen 127.0.0.1:{setting.http_port}{options}"
 
-    serve = f"root {files_folder(setting)}; sendfile on;" if setting.serves_files else "proxy_pass http://site;"
+    # It speaks HTTP/2 to targets of gRPC alone.
+    to_site = "grpc_pass grpc://site;" if setting.http2_target else "proxy_pass http://site;"
+    serve = f"root {files_folder(setting)}; sendfile on;" if setting.serves_files else to_site
 
     def rules(names):
         servers = [("default_server" + reuseport, "")] if not names else []
@@ -247,7 +253,7 @@ def nginx_values(setting):
 
 
 def nginx_abilities():
-    return frozenset({"http", "tls", "hosts", "balance", "reload", "files", *policies_of("nginx")} | ({"tcp"} if NGINX_STREAM.exists() else set()))
+    return frozenset({"http", "tls", "h2", "hosts", "balance", "reload", "files", *policies_of("nginx")} | ({"tcp"} if NGINX_STREAM.exists() else set()))
 
 
 def haproxy_values(setting):
@@ -264,8 +270,10 @@ def haproxy_values(setting):
                "    http-request set-header X-Forwarded-Host %[req.hdr(host)]\n"
                "    http-request set-header X-Real-IP %[src]\n"
                "    http-request set-header Forwarded for=%[src];host=%[req.hdr(host)];proto=http")
-    servers = "\n    ".join(setting.targets("server at@ 127.0.0.1:@"))
-    return {"rules": rules, "servers": servers, "same_headers": headers if setting.same_headers else "",
+    to_target = " proto h2" if setting.http2_target else ""
+    servers = "\n    ".join(setting.targets("server at@ 127.0.0.1:@" + to_target))
+    http2 = " alpn h2,http/1.1" if setting.encrypted else " proto h2"
+    return {"rules": rules, "http2": http2 if setting.http2 else "", "servers": servers, "same_headers": headers if setting.same_headers else "",
             "policy": setting.policy_of("haproxy")}
 
 
@@ -329,7 +337,7 @@ PEERS = [
          values=smolgate_values,
          tls=', tls: { certificates: { cert: "$folder/tls.crt", key: "$folder/tls.key" }, '
              'default_certificate: { cert: "$folder/tls.crt", key: "$folder/tls.key" } }',
-         abilities=frozenset({"http", "tcp", "tls", "hosts", "balance", "reload", "files", *policies_of("smolgate")}),
+         abilities=frozenset({"http", "tcp", "tls", "h2", "hosts", "balance", "reload", "files", *policies_of("smolgate")}),
          reload=smolgate_reload,
          worker_threads="worker-"),
     Peer("forwarder", "forwarder", (), "", "",
@@ -344,7 +352,7 @@ PEERS = [
          # A reload needs a second process, which costs memory.
          lambda setting, config: ("-db", *(["-W"] if setting.hosts else []), "-f", config),
          values=haproxy_values, tls=" ssl crt $folder/tls.pem",
-         abilities=frozenset({"http", "tcp", "tls", "hosts", "balance", "reload", *policies_of("haproxy")}),
+         abilities=frozenset({"http", "tcp", "tls", "h2", "hosts", "balance", "reload", *policies_of("haproxy")}),
          reload=signal_reload(signal.SIGUSR2)),
     Peer("caddy", "caddy", ("version",), r"v?(\d\S+)", "Caddyfile",
          lambda setting, config: ("run", "--adapter", "caddyfile", "--config", config),
@@ -375,7 +383,8 @@ def start_upstream(setting, cores=None):
     files.mkdir(exist_ok=True)
     for name, size in FILES.items():
         (files / name).write_bytes((b"0123456789abcde\n" * (size // 16 + 1))[:size])
-    listens = "\n        ".join(setting.targets("listen 127.0.0.1:@ backlog=4096;"))
+    *listens, http2 = setting.targets("listen 127.0.0.1:@ backlog=4096;")
+    listens = "\n        ".join([*listens, http2.replace(" backlog", " http2 backlog")])
     peer = Peer("upstream", machine.found("nginx"), (), "", "upstream.conf", nginx_arguments,
                 values=lambda _: {"listens": listens})
     program = peer.start(setting, cores)

@@ -5,7 +5,7 @@ use std::time::Instant;
 use smolgate::http::HeadLimits;
 use smolgate::http2::{
     BLOCK_BYTES_MAX, Connection, Event, HELD_HEAD_BYTES_MAX, Limits, OUTPUT_BYTES_MAX, PAYLOAD_BYTES_MAX,
-    PREFACE, UNREAD_WINDOW_BYTES_MAX, WindowBudget, Workspace,
+    PREFACE, RequestKind, UNREAD_WINDOW_BYTES_MAX, WindowBudget, Workspace,
 };
 
 use crate::cuts;
@@ -41,7 +41,9 @@ impl Run {
         let mut connection = make(&LIMITS, &budget, now, &mut run.out);
         if !is_server {
             // A GET, by indexes alone.
-            connection.open(&[0x82, 0x86, 0x84], false, true, &mut run.out).expect("the first stream");
+            connection
+                .open(&[0x82, 0x86, 0x84], RequestKind::Plain, true, &mut run.out)
+                .expect("the first stream");
         }
         let start = if is_server { [PREFACE, SETTINGS].concat() } else { SETTINGS.to_vec() };
         let bytes = [&start, bytes].concat();

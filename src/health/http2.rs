@@ -5,7 +5,9 @@ use std::time::Instant;
 
 use crate::http::{FieldTable, HeadLimits};
 use crate::http1::{HeadScan, parse_request};
-use crate::http2::{Connection, Event, Limits, Literals, WindowBudget, Workspace, encode_request};
+use crate::http2::{
+    Connection, Event, Limits, Literals, RequestKind, WindowBudget, Workspace, encode_request,
+};
 
 /// Whether checks speak HTTP/2.
 pub(super) const SPEAKS_HTTP2: bool = true;
@@ -91,9 +93,9 @@ impl<S: Read + Write> Write for Http2<'_, S> {
         let head = parse_request(bytes, &mut HeadScan::default(), &LIMITS.head, &mut table).ok().flatten();
         let head = head.ok_or(io::ErrorKind::InvalidInput)?;
         let host = head.host.as_ref().map_or(&b""[..], |host| host.as_bytes());
-        encode_request(&head, self.scheme, host, LITERALS, |_| true, &mut block);
-        let is_head = head.method == b"HEAD";
-        let opened = self.engine.open(&block, is_head, true, &mut self.output);
+        encode_request(&head, self.scheme, host, None, LITERALS, |_| true, &mut block);
+        let kind = if head.method == b"HEAD" { RequestKind::Head } else { RequestKind::Plain };
+        let opened = self.engine.open(&block, kind, true, &mut self.output);
         opened.map_err(|_| io::ErrorKind::NotConnected)?;
         Ok(bytes.len())
     }

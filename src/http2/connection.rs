@@ -102,6 +102,8 @@ pub struct Connection {
     pub(super) next_own: u32,
     /// Bytes of decoded heads that streams hold.
     pub(super) head_bytes: usize,
+    /// Whether the peer has told a priority.
+    pub(super) has_priorities: bool,
     pub(super) flood: FloodGuard,
     pub(super) shutdown: Shutdown,
     /// The last stream that the peer processes, after its GOAWAY.
@@ -163,6 +165,7 @@ impl Connection {
             last_peer: 0,
             next_own: 1,
             head_bytes: 0,
+            has_priorities: false,
             flood: FloodGuard::new(now),
             shutdown: Shutdown::No,
             peer_last: None,

@@ -26,6 +26,7 @@ mod stream;
 
 mod flood;
 mod head;
+mod websocket;
 mod workspace;
 
 mod window;
@@ -53,8 +54,9 @@ pub use head::{encode_lines, encode_request, encode_response};
 pub use hpack::{BlockEncoder, Decoder, Field, Literals, TABLE_BYTES_MAX};
 pub use priority::Priority;
 pub use receive::INTERIM_RESPONSES_MAX;
-pub use send::OpenError;
+pub use send::{OpenError, RequestKind};
 pub use stream::StreamKey;
+pub use websocket::{ACCEPT_BYTES, WEBSOCKET, accept_of, new_key};
 pub use window::{
     CONNECTION_WINDOW_BYTES_MAX, FIRST_WINDOW_BYTES, STREAM_WINDOW_BYTES_MAX, UNREAD_WINDOW_BYTES_MAX,
     WindowBudget,

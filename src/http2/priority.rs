@@ -16,6 +16,10 @@ impl Default for Priority {
 }
 
 impl Priority {
+    /// The priority of a response for which the client has told none. Such responses take turns, because any of them may
+    /// be the one for which the client waits.
+    pub const UNKNOWN: Priority = Priority { urgency: 3, incremental: true };
+
     /// Reads a value, which is a dictionary (RFC 8941, section 3.2). Unknown members and values outside their
     /// range are ignored (RFC 9218, section 4), and a member that comes again counts as it comes last.
     pub fn parse(value: &[u8]) -> Priority {

@@ -20,15 +20,26 @@ pub enum OpenError {
     Closing,
 }
 
+/// The part of a request that decides what its response may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RequestKind {
+    /// A request whose response may have a body.
+    Plain,
+    /// HEAD, whose response has no body.
+    Head,
+    /// An extended CONNECT, whose response may begin a tunnel.
+    Connect,
+}
+
 impl Connection {
-    /// Opens a stream with the block of a request. `is_head` is whether its method is HEAD.
+    /// Opens a stream with the block of a request.
     ///
     /// # Errors
     /// The connection takes no further stream, for now or at all.
     pub fn open(
         &mut self,
         block: &[u8],
-        is_head: bool,
+        kind: RequestKind,
         ended: bool,
         out: &mut Vec<u8>,
     ) -> Result<StreamKey, OpenError> {
@@ -40,7 +51,8 @@ impl Connection {
             return Err(OpenError::Full);
         }
         let mut stream = Stream::new(self.next_own, Expected::Response, self.peer.initial_window);
-        stream.is_head_request = is_head;
+        stream.is_head_request = kind == RequestKind::Head;
+        stream.is_connect = kind == RequestKind::Connect;
         self.next_own += 2;
         self.flood.stream_opened();
         let key = self.streams.insert(stream);
@@ -86,6 +98,12 @@ impl Connection {
             stream.send = Half::Ended;
         }
         Some((bytes, frame::data_head(key.id(), bytes, is_end)))
+    }
+
+    /// The bytes that the windows of a stream and of the connection let go.
+    pub fn send_windows(&mut self, key: StreamKey) -> (usize, usize) {
+        let stream = self.streams.get(key).map_or(0, |stream| stream.send_window.left());
+        (stream, self.send_window.left())
     }
 
     /// Counts `bytes` of received data as taken by the application. Credit goes back when it is worth a frame.
@@ -136,6 +154,8 @@ impl Connection {
         let is_answered = answer == Half::Ended;
         let was_reset = stream.reset.is_some();
         let code = match self.role {
+            // RFC 8441, section 5: the end of a WebSocket that is not orderly.
+            _ if stream.is_tunnel => ErrorCode::Cancel,
             _ if is_answered => ErrorCode::NoError,
             Role::Server => ErrorCode::InternalError,
             Role::Client => ErrorCode::Cancel,
@@ -153,6 +173,23 @@ impl Connection {
         self.credit_connection(out);
     }
 
+    /// Whether the request of a stream is an extended CONNECT.
+    pub fn is_connect(&mut self, key: StreamKey) -> bool {
+        self.streams.get(key).is_some_and(|stream| stream.is_connect)
+    }
+
+    /// Notes that a server accepts an extended CONNECT with its next head.
+    pub fn begin_tunnel(&mut self, key: StreamKey) {
+        if let Some(stream) = self.streams.get(key) {
+            stream.is_tunnel = stream.is_connect;
+        }
+    }
+
+    /// Whether the peer, a server, takes extended CONNECT.
+    pub fn allows_connect(&self) -> bool {
+        self.peer.extended_connect
+    }
+
     /// Whether a client has all of a response whose length was announced. Only the end of its stream may follow.
     pub fn has_whole_length(&mut self, key: StreamKey) -> bool {
         self.streams.get(key).is_some_and(|stream| {
@@ -167,7 +204,12 @@ impl Connection {
 
     /// The priority of a stream's response.
     pub fn priority(&mut self, key: StreamKey) -> Priority {
-        self.streams.get(key).map_or_else(Priority::default, |stream| stream.priority)
+        self.streams.get(key).map_or(Priority::UNKNOWN, |stream| stream.priority)
+    }
+
+    /// Whether the peer has told a priority, so that the order of responses is not all one to it.
+    pub fn has_priorities(&self) -> bool {
+        self.has_priorities
     }
 
     /// Whether a client can still open streams, now or when others have ended.

@@ -63,6 +63,10 @@ pub(super) struct Stream {
     pub(super) interims: u8,
     /// Whether the request was HEAD, so that the response has no body whatever its length says.
     pub(super) is_head_request: bool,
+    /// Whether the request is an extended CONNECT (RFC 8441).
+    pub(super) is_connect: bool,
+    /// Whether it was answered with success, so that both halves are those of a tunnel.
+    pub(super) is_tunnel: bool,
     pub(super) priority: Priority,
     pub(super) receive_window: ReceiveWindow,
     pub(super) send_window: SendWindow,
@@ -83,7 +87,9 @@ impl Stream {
             expected,
             interims: 0,
             is_head_request: false,
-            priority: Priority::default(),
+            is_connect: false,
+            is_tunnel: false,
+            priority: Priority::UNKNOWN,
             receive_window: ReceiveWindow::new(),
             send_window: SendWindow::new(send_window),
             length_left: None,

@@ -44,6 +44,7 @@ pub type Transport = crate::tls::Stream<Stream>;
 pub const SERVES_HTTP2: bool = true;
 
 pub use driver::{Driver, End, Timeouts};
+pub use request::{WebSocketAccept, expected_accept};
 pub use space::WorkerSpace;
 pub use stream::Stream;
 pub use target::SharedConnection;

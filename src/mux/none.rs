@@ -4,6 +4,7 @@ use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
+use crate::http::RequestHead;
 use crate::tls::{self, NoStream};
 
 /// A connection.
@@ -11,6 +12,14 @@ pub type Transport = crate::tls::Stream;
 
 /// Whether clients and targets can speak HTTP/2.
 pub const SERVES_HTTP2: bool = false;
+
+/// The answer to the key of a WebSocket.
+pub type WebSocketAccept = [u8; 0];
+
+/// Every client compares the answer to its key itself.
+pub fn expected_accept(_: &RequestHead<'_>) -> Option<WebSocketAccept> {
+    None
+}
 
 /// The part of a worker that streams share: there is none.
 #[derive(Default)]

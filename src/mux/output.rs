@@ -1,9 +1,9 @@
-//! The order in which streams write: one frame each, in turn.
+//! The order in which streams write: by urgency, and those of one urgency in turn, a frame each (RFC 9218).
 
 use std::time::Instant;
 
 use super::shared::State;
-use super::slot::Slot;
+use super::slot::{OUTPUT_BYTES_MAX, OUTPUT_BYTES_MIN, Slot};
 use crate::http2::{Connection, StreamKey};
 use crate::worker::LARGE_BUFFER_BYTES;
 
@@ -25,7 +25,7 @@ impl State {
         self.output.clear();
         std::mem::swap(&mut self.output, &mut self.control);
         while self.output.len() < WRITE_BYTES
-            && let Some(index) = self.ready.pop_front()
+            && let Some(index) = self.next_ready()
         {
             let slot = &mut self.slots[index];
             let Some(key) = slot.key else { continue };
@@ -44,6 +44,40 @@ impl State {
                 }
             }
         }
+    }
+}
+
+impl State {
+    /// Bytes of a response that may wait in a slot: as many as its windows let go, and a few more. The window of the
+    /// connection is shared with the bytes that wait in other slots.
+    pub(super) fn output_bytes_max(&mut self, index: usize) -> usize {
+        let Some(key) = self.slots[index].key else { return OUTPUT_BYTES_MIN };
+        let (stream, connection) = self.engine.send_windows(key);
+        let is_plenty = connection >= OUTPUT_BYTES_MAX * self.open;
+        let others = || {
+            let all: usize = self.slots.iter().map(Slot::waiting).sum();
+            all - self.slots[index].waiting()
+        };
+        let connection = if is_plenty { connection } else { connection.saturating_sub(others()) };
+        stream.min(connection).clamp(OUTPUT_BYTES_MIN, OUTPUT_BYTES_MAX)
+    }
+
+    /// Takes the next stream that has something to send. A stream waits for more urgent ones only as long as they have
+    /// something to send, and their slots hold little.
+    fn next_ready(&mut self) -> Option<usize> {
+        if !self.engine.has_priorities() {
+            return self.ready.pop_front();
+        }
+        let State { engine, slots, ready, .. } = self;
+        let order = |index: usize| {
+            let key = slots[index].key?;
+            let priority = engine.priority(key);
+            // Responses that are of use only as a whole come one after the other, as they were asked for.
+            let turn = if priority.incremental { 0 } else { key.id() };
+            Some((priority.urgency, priority.incremental, turn))
+        };
+        let next = ready.iter().copied().map(order).enumerate().min_by_key(|(_, order)| *order)?;
+        ready.remove(next.0)
     }
 }
 
@@ -85,3 +119,7 @@ impl Slot {
         Turn::Done
     }
 }
+
+#[cfg(test)]
+#[path = "output_tests.rs"]
+mod tests;

@@ -3,7 +3,7 @@
 use super::shared::{Shared, State};
 use super::slot::{IncomingBody, Slot};
 use super::space::Memory;
-use crate::http2::{ConnectionError, ErrorCode, Event, StreamKey};
+use crate::http2::{ACCEPT_BYTES, ConnectionError, ErrorCode, Event, StreamKey, new_key};
 use crate::reason::Reason;
 use crate::tls::StreamEnd;
 use crate::worker::{Buffer, Worker};
@@ -26,6 +26,13 @@ const NO_BODY: &[u8] = b"content-length: 0\r\n\r\n";
 /// The beginning of the form of an interim response.
 const INTERIM: &[u8] = b"HTTP/1.1 1";
 
+/// The beginning of the form of a response of success.
+const SUCCESS: &[u8] = b"HTTP/1.1 2";
+
+/// The beginning of the form of a response that begins a tunnel.
+const SWITCH: &[u8] =
+    b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: websocket\r\nsec-websocket-accept: ";
+
 /// Bytes of heads of one response that wait for their reader: interim ones and the final one.
 const HELD_RESPONSES_MAX: usize = 256 * 1024;
 
@@ -33,6 +40,7 @@ const HELD_RESPONSES_MAX: usize = 256 * 1024;
 fn end_of(code: ErrorCode) -> StreamEnd {
     match code {
         ErrorCode::RefusedStream => StreamEnd::Unprocessed,
+        ErrorCode::Http11Required => StreamEnd::NeedsHttp1,
         code => StreamEnd::Reset(code.label()),
     }
 }
@@ -59,7 +67,7 @@ impl Shared {
 }
 
 impl State {
-    fn apply(&mut self, event: Event, bytes: &[u8], memory: &Memory, worker: &Worker) {
+    pub(super) fn apply(&mut self, event: Event, bytes: &[u8], memory: &Memory, worker: &Worker) {
         match event {
             Event::Head { stream, ended, .. } if self.is_own(stream) => {
                 self.take_response(stream, ended, memory, worker);
@@ -123,9 +131,15 @@ impl State {
         slot.key = Some(key);
         slot.refusal = refusal;
         slot.has_ended = ended;
+        let is_connect = self.engine.is_connect(key);
         let has_length = self.engine.announces_length(key) && !has_trailers(form);
-        slot.body = if ended || has_length { IncomingBody::Plain } else { IncomingBody::Chunked };
-        slot.head = Some(head_of(form, slot.body, refusal.is_some(), worker));
+        // Data behind an extended CONNECT are those of a tunnel.
+        let is_plain = ended || has_length || is_connect;
+        slot.body = if is_plain { IncomingBody::Plain } else { IncomingBody::Chunked };
+        let key = is_connect.then(websocket_key_line);
+        let end = key.as_ref().map(|line| &line[..]);
+        let end = end.or((slot.body == IncomingBody::Chunked).then_some(CHUNKED));
+        slot.head = Some(head_of(form, end, refusal.is_some(), worker));
         self.open += 1;
         self.begun.push_back(index);
     }
@@ -145,15 +159,22 @@ impl State {
         if held + form.len() > HELD_RESPONSES_MAX {
             return self.lose(key, Some(StreamEnd::TooLarge));
         }
+        if let Some(accept) = slot.accept.as_deref().filter(|_| form.starts_with(SUCCESS)) {
+            (slot.is_tunnel, slot.has_ended) = (true, ended);
+            let head = slot.head.get_or_insert_with(|| worker.buffer());
+            extend_switch(head, form, accept);
+            return slot.wake();
+        }
         let line = if form.starts_with(INTERIM) || has_length {
             &b"\r\n"[..]
-        } else if ended {
+        } else if ended && !has_trailers(form) {
             NO_BODY
         } else {
             slot.body = IncomingBody::Chunked;
             CHUNKED
         };
         slot.has_ended = ended;
+        slot.kept = None;
         let head = slot.head.get_or_insert_with(|| worker.buffer());
         let form = form.strip_suffix(b"\r\n").unwrap_or(form);
         extend_lines(head, form, line == CHUNKED);
@@ -210,9 +231,9 @@ impl State {
     }
 }
 
-/// The head of a stream in the HTTP/1.1 form, with the version that no head of HTTP/1.1 can have. It asks for chunks if
-/// the body has no length.
-fn head_of(form: &[u8], body: IncomingBody, is_refused: bool, worker: &Worker) -> Buffer {
+/// The head of a stream in the HTTP/1.1 form, with the version that no head of HTTP/1.1 can have. `end` is its last line
+/// and its end, if they are not those of the form.
+fn head_of(form: &[u8], end: Option<&[u8]>, is_refused: bool, worker: &Worker) -> Buffer {
     let mut head = worker.buffer();
     let line = memchr::memchr(b'\n', form).map_or(0, |end| end + 1);
     let (line, fields) = form.split_at(line);
@@ -220,12 +241,12 @@ fn head_of(form: &[u8], body: IncomingBody, is_refused: bool, worker: &Worker) -
         Some(start) => {
             head.extend(start);
             head.extend(if is_refused { b"2.1\r\n" } else { b"2.0\r\n" });
-            match fields.strip_suffix(b"\r\n").filter(|_| body == IncomingBody::Chunked && !is_refused) {
-                Some(lines) => {
+            match (fields.strip_suffix(b"\r\n"), end.filter(|_| !is_refused)) {
+                (Some(lines), Some(end)) => {
                     extend_lines(&mut head, lines, true);
-                    head.extend(CHUNKED);
+                    head.extend(end);
                 }
-                None => head.extend(fields),
+                _ => head.extend(fields),
             }
         }
         None => head.extend(UNKNOWN_LINE),
@@ -249,4 +270,24 @@ fn extend_lines(head: &mut Buffer, lines: &[u8], in_chunks: bool) {
         true => kept.filter(|line| !line.starts_with(CONTENT_LENGTH)).for_each(|line| head.extend(line)),
         false => head.extend(lines),
     }
+}
+
+/// The line with a key that makes the form of an extended CONNECT a handshake of RFC 6455, and the end of its head. The
+/// answer of the target is compared with `expected_accept`.
+#[cold]
+fn websocket_key_line() -> [u8; 47] {
+    let mut line = *b"sec-websocket-key: 0123456789abcdef01234567\r\n\r\n";
+    line[19..43].copy_from_slice(&new_key());
+    line
+}
+
+/// Appends the form of a response that accepts an extended CONNECT: 101, with the answer for which the client of the
+/// WebSocket waits. A length has no meaning in front of a tunnel.
+#[cold]
+fn extend_switch(head: &mut Buffer, form: &[u8], accept: &[u8; ACCEPT_BYTES]) {
+    let line = memchr::memchr(b'\n', form).map_or(0, |end| end + 1);
+    head.extend(SWITCH);
+    head.extend(accept);
+    head.extend(b"\r\n");
+    extend_lines(head, &form[line..], true);
 }

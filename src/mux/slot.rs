@@ -5,13 +5,19 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use crate::http1::BodyReader;
-use crate::http2::StreamKey;
+use crate::http2::{ACCEPT_BYTES, StreamKey};
 use crate::reason::Reason;
 use crate::tls::StreamEnd;
 use crate::worker::{Buffer, LARGE_BUFFER_BYTES, Worker};
 
 /// Bytes of a response that wait in a slot, beyond which its writer waits.
 pub(super) const OUTPUT_BYTES_MAX: usize = LARGE_BUFFER_BYTES;
+
+/// The same while the window is shut. Each stream of a client that reads nothing holds so much.
+pub(super) const OUTPUT_BYTES_MIN: usize = 4 * 1024;
+
+/// Bytes of a request that are kept to be sent again. Calls of gRPC are mostly shorter.
+const KEPT_BYTES_MAX: usize = 16 * 1024;
 
 /// The body of a message that comes, as the HTTP/1.1 form frames it.
 #[derive(Clone, Copy, Default, Debug, PartialEq, Eq)]
@@ -32,6 +38,13 @@ pub(super) struct Slot {
     pub(super) is_own: bool,
     /// The body of a request that goes out, by which its end is found.
     pub(super) upload: Option<BodyReader>,
+    /// The answer that the client of a WebSocket waits for, if the request is an extended CONNECT.
+    pub(super) accept: Option<Box<[u8; ACCEPT_BYTES]>>,
+    /// The request as it was written, head and body, as long as its target may say that it did not process it. Only of a
+    /// short one that has a body.
+    pub(super) kept: Option<Buffer>,
+    /// Whether both messages are those of a tunnel, behind their heads.
+    pub(super) is_tunnel: bool,
     /// The reason why it is gone, if its connection is not the reason.
     pub(super) gone: Option<StreamEnd>,
     /// The head in the HTTP/1.1 form, until the task of the stream takes it. Of an own stream: the heads that came.
@@ -105,9 +118,9 @@ impl Slot {
     }
 
     /// Marks the stream as gone, and drops what it was to send. A whole response stays: a target may end the request
-    /// behind it (RFC 9113, section 8.1).
+    /// behind it (RFC 9113, section 8.1). A tunnel goes as a whole.
     pub(super) fn lose(&mut self) {
-        self.is_gone = !(self.is_own && self.has_ended);
+        self.is_gone = self.is_tunnel || !(self.is_own && self.has_ended);
         self.is_stopped = true;
         (self.block, self.output) = (0, None);
         self.trailer_block.clear();
@@ -148,6 +161,14 @@ impl Slot {
             if output.is_empty() {
                 self.output = None;
             }
+        }
+    }
+
+    /// Keeps a part of the request that was written, unless that becomes too much.
+    pub(super) fn keep(&mut self, bytes: &[u8]) {
+        match &mut self.kept {
+            Some(kept) if kept.unread().len() + bytes.len() <= KEPT_BYTES_MAX => kept.extend(bytes),
+            kept => *kept = None,
         }
     }
 

@@ -7,13 +7,13 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use super::shared::{Shared, State};
-use super::slot::{IncomingBody, OUTPUT_BYTES_MAX, Slot};
+use super::slot::{IncomingBody, Slot};
 use super::space::Memory;
-use crate::http::HeadLimits;
+use crate::http::{HeadLimits, Name};
 use crate::http1::{CHUNK_END, ChunkPrefix, HeadScan, LAST_CHUNK, parse_response};
 use crate::http2::{Connection, ErrorCode, Literals, StreamKey, encode_lines, encode_response};
 use crate::reason::Reason;
-use crate::tls::{self, SharedStream};
+use crate::tls::{self, SharedStream, StreamEnd};
 use crate::worker::{Buffer, LARGE_BUFFER_BYTES, Worker};
 
 /// Limits on the head of a response. Those of targets were checked before, and rules may have added fields.
@@ -25,6 +25,12 @@ pub(super) const LITERALS: Literals = Literals { huffman: false, never_indexed: 
 /// The index of a stream of ours whose request has not begun. Numbers must rise in the order in which requests are sent
 /// (RFC 9113, section 5.1.1), so it gets its number, and its slot, with its head.
 pub(super) const NOT_OPEN: usize = usize::MAX;
+
+/// The index of a stream of ours that its connection did not take.
+const REFUSED: usize = usize::MAX - 1;
+
+/// The index of a stream of ours that its connection did not take because it is for a WebSocket.
+const NO_WEBSOCKET: usize = usize::MAX - 2;
 
 /// A stream with one exchange: one that a client has opened, or one of ours at a target. Dropping it ends it: a message
 /// that is not complete is reset.
@@ -65,6 +71,21 @@ impl Stream {
         }
     }
 
+    /// Notes that a stream of ours was not taken, so that its reader does not wait for a response.
+    pub(super) fn note_refused(&self, error: &io::Error) {
+        let is_websocket = StreamEnd::of(error) == Some(StreamEnd::NoWebSocket);
+        self.index.set(if is_websocket { NO_WEBSOCKET } else { REFUSED });
+    }
+
+    /// The reason why a stream of ours was not taken, if it was not.
+    pub(super) fn refused(&self) -> Option<StreamEnd> {
+        match self.index.get() {
+            REFUSED => Some(StreamEnd::Unprocessed),
+            NO_WEBSOCKET => Some(StreamEnd::NoWebSocket),
+            _ => None,
+        }
+    }
+
     fn with<T>(&self, ask: impl FnOnce(&mut Slot) -> T) -> T {
         ask(&mut self.connection.state.borrow_mut().slots[self.index.get()])
     }
@@ -84,7 +105,9 @@ impl SharedStream for Stream {
         let (state, before) = (&mut *self.connection.state.borrow_mut(), buffer.unread().len());
         let State { engine, control, slots, .. } = state;
         // Without a request there is nothing to read. Its writer is polled before.
-        let Some(slot) = slots.get_mut(self.index.get()) else { return Poll::Pending };
+        let Some(slot) = slots.get_mut(self.index.get()) else {
+            return self.refused().map_or(Poll::Pending, |end| Poll::Ready(Err(end.into())));
+        };
         if slot.is_gone {
             return Poll::Ready(Err(slot.error()));
         }
@@ -112,7 +135,9 @@ impl SharedStream for Stream {
     #[inline(never)]
     fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
         let slots = &mut self.connection.state.borrow_mut().slots;
-        let Some(slot) = slots.get_mut(self.index.get()) else { return Poll::Pending };
+        let Some(slot) = slots.get_mut(self.index.get()) else {
+            return self.refused().map_or(Poll::Pending, |_| Poll::Ready(()));
+        };
         if slot.is_readable() { Poll::Ready(()) } else { slot.wait(cx) }
     }
 
@@ -135,6 +160,7 @@ impl SharedStream for Stream {
         }
         let state = &mut *self.connection.state.borrow_mut();
         let memory = &mut *self.connection.space.memory.borrow_mut();
+        let most = state.output_bytes_max(self.index.get());
         let State { engine, control, slots, .. } = state;
         let slot = &mut slots[self.index.get()];
         let Some(key) = slot.key.filter(|_| !slot.is_gone) else {
@@ -147,7 +173,7 @@ impl SharedStream for Stream {
                 let head = slot.write_head(bytes, (engine, key, control), memory, &self.connection.worker)?;
                 (bytes, written) = (&bytes[head..], written + head);
             }
-            let room = OUTPUT_BYTES_MAX.saturating_sub(slot.waiting());
+            let room = most.saturating_sub(slot.waiting());
             let taken = bytes.len().min(room);
             slot.put(&bytes[..taken], &self.connection.worker);
             written += taken;
@@ -172,12 +198,13 @@ impl SharedStream for Stream {
         }
     }
 
-    /// Ends the response, with `trailers` in the HTTP/1.1 form. A request has ended by its form.
+    /// Ends the response, with `trailers` in the HTTP/1.1 form. A request has ended by its form, and a tunnel goes on
+    /// behind the head that began it.
     #[inline(never)]
     fn end(&self, trailers: &[u8]) {
         let state = &mut *self.connection.state.borrow_mut();
         let Some(slot) = state.slots.get_mut(self.index.get()) else { return };
-        if slot.is_own || slot.is_gone || !slot.is_answered || slot.is_complete {
+        if slot.is_own || slot.is_tunnel || slot.is_gone || !slot.is_answered || slot.is_complete {
             return;
         }
         slot.is_complete = true;
@@ -186,6 +213,22 @@ impl SharedStream for Stream {
         }
         state.queue(self.index.get());
         self.connection.wake_driver();
+    }
+
+    /// Ends this side of a tunnel.
+    #[inline(never)]
+    fn shut_down(&self) {
+        let state = &mut *self.connection.state.borrow_mut();
+        let Some(slot) = state.slots.get_mut(self.index.get()) else { return };
+        if slot.is_tunnel && !slot.is_gone {
+            slot.is_complete = true;
+            state.queue(self.index.get());
+            self.connection.wake_driver();
+        }
+    }
+
+    fn take_back(&self) -> Option<Buffer> {
+        self.connection.state.borrow_mut().slots.get_mut(self.index.get())?.kept.take()
     }
 
     fn is_spent(&self) -> bool {
@@ -211,7 +254,7 @@ impl Drop for Stream {
         };
         let is_left = match slot.key {
             // A reset would look like a response that is not wanted.
-            Some(key) if slot.is_own => {
+            Some(key) if slot.is_own && !slot.is_tunnel => {
                 slot.end_was_sent && !slot.is_stopped && state.engine.has_whole_length(key)
             }
             _ => slot.is_complete && slot.has_output(),
@@ -238,9 +281,18 @@ impl Slot {
     ) -> io::Result<usize> {
         let Memory { table, block, .. } = memory;
         let head = parse_response(bytes, &mut HeadScan::default(), &HEAD_LIMITS, table).ok().flatten();
-        let head = head.ok_or(io::ErrorKind::InvalidData)?;
+        let mut head = head.ok_or(io::ErrorKind::InvalidData)?;
+        let switches = head.status == 101;
+        if engine.is_connect(key) {
+            head.status = status_of_connect(head.status);
+        }
+        if switches {
+            engine.begin_tunnel(key);
+            self.is_tunnel = true;
+        }
         block.clear();
-        encode_response(&head, LITERALS, |_| true, block);
+        let keep = |name| !switches || name != Name::SecWebSocketAccept;
+        encode_response(&head, LITERALS, |field| keep(field.known()), block);
         if head.status < 200 {
             engine.send_head(key, block, false, control);
         } else {
@@ -280,5 +332,15 @@ impl Slot {
             buffer.extend(&self.trailers);
             buffer.extend(CHUNK_END);
         }
+    }
+}
+
+/// The status of a response to an extended CONNECT. 101 is success. Success without a switch would begin a tunnel for the
+/// client (RFC 8441, section 4), so it becomes 501: nothing here speaks the protocol.
+fn status_of_connect(status: u16) -> u16 {
+    match status {
+        101 => 200,
+        200..=299 => 501,
+        status => status,
     }
 }

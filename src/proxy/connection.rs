@@ -11,8 +11,9 @@ use std::time::Duration;
 use super::client::{Client, IdleEnd, UntilClosed, finish_body, wait_for_request};
 use super::exchange::{self, AfterExchange};
 use super::http2::{self, StreamTasks};
+use super::record;
 use super::setup::{proxy_header, tls};
-use super::{record, tunnel};
+use super::tunnel::{self, Tunnel};
 use crate::generation::{ListenerSnapshot, NameAction};
 use crate::worker::{FuturePool, Worker};
 
@@ -185,7 +186,20 @@ pub(super) async fn serve_requests(mut client: Client) -> Option<Client> {
 async fn serve_stream(mut client: Client) {
     let snapshot = client.listener_state.snapshot();
     let timer = snapshot.worker().timer();
-    exchange::serve(&mut client, &snapshot, &timer).await;
+    let after = exchange::serve(&mut client, &snapshot, &timer).await;
+    drop(snapshot);
+    if let AfterExchange::Tunnel(tunnel) = after {
+        // Boxed, because few streams become a tunnel.
+        Box::pin(run_tunnel_of_stream(client, tunnel)).await;
+    }
+}
+
+/// Runs the tunnel of a stream to its end. It has a handle of its own, because a rule that is gone ends the tunnel, and
+/// not its connection.
+async fn run_tunnel_of_stream(mut client: Client, tunnel: Box<Tunnel>) {
+    let now = tunnel.context.worker().now();
+    client.handle = client.listener_state.connections.register(now);
+    until_closed(client, |mut client| async move { tunnel.run(&mut client).await }).await;
 }
 
 /// Runs `stay` with a client until it is done, or until the connection is closed because the listener closes.
@@ -207,7 +221,6 @@ mod tests {
 
     use super::*;
     use crate::proxy::listener;
-    use crate::proxy::tunnel::Tunnel;
     use crate::worker::Listener;
 
     /// Futures that return every client at once.

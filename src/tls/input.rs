@@ -166,6 +166,14 @@ impl SharedStream for NoStream {
         match *self {}
     }
 
+    fn shut_down(&self) {
+        match *self {}
+    }
+
+    fn take_back(&self) -> Option<Buffer> {
+        match *self {}
+    }
+
     fn is_spent(&self) -> bool {
         match *self {}
     }

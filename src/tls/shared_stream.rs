@@ -48,6 +48,12 @@ pub trait SharedStream {
     /// Ends the message, and the stream with it.
     fn end(&self, trailers: &[u8]);
 
+    /// Ends this side of a tunnel.
+    fn shut_down(&self);
+
+    /// The request as it was written to a target, if it is kept to be sent again.
+    fn take_back(&self) -> Option<Buffer>;
+
     /// Whether it carries no further message.
     fn is_spent(&self) -> bool;
 
@@ -63,6 +69,10 @@ pub trait SharedStream {
 pub enum StreamEnd {
     /// The target did not process the request, so that it may be sent again (RFC 9113, section 8.7).
     Unprocessed,
+    /// The target takes this request over HTTP/1.1 alone (RFC 9113, section 7: HTTP_1_1_REQUIRED).
+    NeedsHttp1,
+    /// The target takes no WebSocket over HTTP/2: its SETTINGS do not allow extended CONNECT (RFC 8441, section 3).
+    NoWebSocket,
     /// The target reset the stream, with this code.
     Reset(&'static str),
     /// The response breaks this rule.
@@ -82,6 +92,10 @@ impl fmt::Display for StreamEnd {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unprocessed => f.write_str("the target did not process the request"),
+            Self::NeedsHttp1 => f.write_str("the target takes this request over HTTP/1.1 alone"),
+            Self::NoWebSocket => {
+                f.write_str("the target takes no WebSocket over HTTP/2 (SETTINGS_ENABLE_CONNECT_PROTOCOL)")
+            }
             Self::Reset(code) => write!(f, "the target reset the stream: {code}"),
             Self::Malformed(rule) => write!(f, "the response of the target is malformed: {rule}"),
             Self::TooLarge => f.write_str("the head of the response is too large"),

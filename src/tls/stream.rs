@@ -12,7 +12,7 @@ use rustls::{Connection, ProtocolVersion};
 use super::client_auth::{Admission, ClientAuthKey, Demanded};
 use super::session::Session;
 use super::shared_stream::{NoStream, SharedStream};
-use crate::worker::{TcpStream, Worker};
+use crate::worker::{Buffer, TcpStream, Worker};
 
 /// A connection, or one of the streams that share one. All operations take `&self`, so that one task can read while it
 /// writes. Without a type for such streams there are none, and a question for them costs nothing.
@@ -255,7 +255,7 @@ impl<S: SharedStream<Connection = Stream>> Stream<S> {
             Self::Plain(stream) => Poll::Ready(stream.shutdown_write()),
             Self::Encrypted(tls) => tls.session.borrow_mut().poll_shutdown(cx),
             Self::Shared(stream) => {
-                stream.end(&[]);
+                stream.shut_down();
                 Poll::Ready(Ok(()))
             }
         }
@@ -295,6 +295,11 @@ impl<S: SharedStream<Connection = Stream>> Stream<S> {
             Self::Encrypted(tls) => !tls.session.borrow_mut().is_silent(|tcp| !tcp.has_pending_event()),
             Self::Shared(stream) => stream.is_spent(),
         }
+    }
+
+    /// Takes back a request that was written to a stream, head and body, as far as it was. `None` if it is not kept.
+    pub fn take_back(&self) -> Option<Buffer> {
+        self.stream().and_then(SharedStream::take_back)
     }
 
     /// Whether the connection is open and has no pending event, according to the kernel. That takes one

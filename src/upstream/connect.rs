@@ -119,12 +119,13 @@ impl Upstream {
                 self.set.failed(&endpoints.shares[index].state, worker.now());
             }
         };
+        let only_http1 = choice.only_http1;
         let connect = |index: usize| {
             let (pool, place) =
                 (endpoints.pools[index].clone(), endpoints.begin_connection(index, place.take()));
             async move {
                 let place = place.map_err(io::Error::other)?;
-                pool.connect(worker, own, || race.accepted.set(Some(index)), place).await
+                pool.connect((worker, own), || race.accepted.set(Some(index)), place, only_http1).await
             }
         };
         let (index, connection) = race.run(&order, worker.timer(), connect, failed).await?;

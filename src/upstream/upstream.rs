@@ -63,6 +63,8 @@ pub struct Choice {
     /// One more than the index of the endpoint that the client's cookie names.
     pub(super) held: Option<NonZero<u32>>,
     pub(super) counted: Option<OpenRequest>,
+    /// Whether only connections of HTTP/1.1 are taken and opened.
+    pub only_http1: bool,
 }
 
 impl Upstream {
@@ -171,7 +173,16 @@ impl Upstream {
             let index = next.or_else(|| self.balancer.pick(&self.set, &endpoints, tried, hash, now))?;
             // If another worker was faster, look again.
             if let Some(counted) = OpenRequest::new(&endpoints.shares[index].count) {
-                return Some(Choice { endpoints, index, tried, hash, failed, held, counted: Some(counted) });
+                return Some(Choice {
+                    endpoints,
+                    index,
+                    tried,
+                    hash,
+                    failed,
+                    held,
+                    counted: Some(counted),
+                    only_http1: false,
+                });
             }
         }
     }
@@ -224,7 +235,7 @@ impl Upstream {
         if choice.counted.is_none() && !choice.move_to(choice.index) {
             return None;
         }
-        let mut connection = choice.pool().take_idle(now, verify)?;
+        let mut connection = choice.pool().take_idle(now, verify, choice.only_http1)?;
         connection.counted = choice.counted.take();
         Some(connection)
     }
@@ -318,6 +329,11 @@ impl Choice {
 
     pub(super) fn pool(&self) -> &Pool {
         &self.endpoints.pools[self.index]
+    }
+
+    /// Whether the endpoint may speak HTTP/1.1 beside HTTP/2.
+    pub fn may_speak_http1(&self) -> bool {
+        self.pool().destination.may_speak_http1()
     }
 
     /// Gives the place at the endpoint back, to wait for another one.

@@ -13,7 +13,8 @@ use super::http2::{
     ACK, DATA, END_HEADERS, END_STREAM, Frame, GOAWAY, HEADERS, PING, RST_STREAM, SETTINGS, WINDOW_UPDATE,
     block, frame,
 };
-use super::wire::{End, Transport};
+use super::tls::{Leaf, Tls};
+use super::wire::{End, Transport, Wire};
 use super::{DEADLINE, until};
 
 /// A request, as far as it came.
@@ -86,6 +87,28 @@ impl Target {
             }
         });
         target
+    }
+
+    /// A target over TLS that takes both versions. A connection that wants HTTP/1.1 is given to `http1`.
+    pub fn of_both(
+        leaf: &Leaf,
+        settings: &[(u16, u32)],
+        http1: impl Fn(&mut Wire) + Send + Sync + 'static,
+        script: impl Fn(&mut Peer, usize) + Send + Sync + 'static,
+    ) -> Target {
+        let mut server = (*leaf.server()).clone();
+        server.alpn_protocols = [&b"h2"[..], b"http/1.1"].map(<[u8]>::to_vec).to_vec();
+        let server = Arc::new(server);
+        let wrap = move |socket| -> Option<Box<dyn Transport>> {
+            let tls = Tls::accept(socket, &server).ok()?;
+            if tls.0.conn.alpn_protocol() == Some(b"h2") {
+                return Some(Box::new(tls));
+            }
+            assert_eq!(tls.0.conn.alpn_protocol(), Some(&b"http/1.1"[..]));
+            http1(&mut Wire::new(Box::new(tls), DEADLINE, None));
+            None
+        };
+        Target::wrapped(wrap, settings, script)
     }
 
     /// Calls `answer` for each request that is complete, until the connection ends.

@@ -3,6 +3,7 @@
 use super::super::error::ConnectionError;
 use super::super::hpack::Field;
 use super::super::priority::Priority;
+use super::super::websocket::WEBSOCKET;
 use super::super::workspace::HeadSpace;
 use super::pseudo::{Pseudo, PseudoFields};
 use crate::http::{HeadLimits, Name, class, identifies_client, status_phrase};
@@ -41,11 +42,16 @@ pub(crate) struct Decoded {
     pub(crate) is_head_request: bool,
     /// Whether it is a CONNECT without `:protocol`, which is not served.
     pub(crate) is_plain_connect: bool,
+    /// Whether it is an extended CONNECT (RFC 8441) for WebSocket, whose form is the handshake of RFC 6455 without a key.
+    pub(crate) is_websocket: bool,
+    /// Whether it is an extended CONNECT for another protocol, which is not served.
+    pub(crate) is_unknown_protocol: bool,
     /// Whether it has too many fields or bytes. Then the form is incomplete.
     pub(crate) is_too_large: bool,
     /// Whether a field must not be compressed on any hop.
     pub(crate) never_indexed: bool,
-    pub(crate) priority: Priority,
+    /// The `priority` field, if there is one (RFC 9218, section 5).
+    pub(crate) priority: Option<Priority>,
 }
 
 /// Takes the fields of one head in their order.
@@ -185,7 +191,9 @@ impl<'w> HeadDecoder<'w> {
                 return Ok(());
             }
             Name::ContentLength if self.is_connect() => return Err("content-length in a CONNECT request"),
-            Name::Other if name == b"priority" => self.decoded.priority = Priority::parse(value),
+            // They have no meaning in an extended CONNECT (RFC 8441, section 5), and the form gets a key of ours.
+            Name::SecWebSocketKey | Name::SecWebSocketAccept if self.decoded.is_websocket => return Ok(()),
+            Name::Other if name == b"priority" => self.decoded.priority = Some(Priority::parse(value)),
             _ => return self.take_common(name, value, known),
         }
         write_field(&mut self.space.head, name, value);
@@ -267,17 +275,20 @@ impl<'w> HeadDecoder<'w> {
             Some(_) if !extended_connect => return Err(":protocol was not announced"),
             Some(_) if method != b"CONNECT" => return Err(":protocol without CONNECT"),
             Some(_) if authority.is_none() => return Err("CONNECT without :authority"),
-            Some(_) => b"GET",
+            Some(protocol) => {
+                self.decoded.is_websocket = protocol.eq_ignore_ascii_case(WEBSOCKET);
+                self.decoded.is_unknown_protocol = !self.decoded.is_websocket;
+                b"GET"
+            }
         };
         for part in [method, b" ", path, b" HTTP/1.1\r\n"] {
             head.extend_from_slice(part);
         }
-        for (name, value) in [(&b"host"[..], authority), (b"upgrade", protocol)] {
-            if let Some(value) = value {
-                write_field(head, name, value);
-            }
+        if let Some(authority) = authority {
+            write_field(head, b"host", authority);
         }
-        if protocol.is_some() {
+        if self.decoded.is_websocket {
+            write_field(head, b"upgrade", WEBSOCKET);
             write_field(head, b"connection", b"upgrade");
         }
         self.decoded.is_head_request = method == b"HEAD";

@@ -35,17 +35,22 @@ pub fn encode_response<'b>(
 }
 
 /// Appends the block of a request: `scheme`, its own path and query, `authority`, and the fields that `keep`
-/// selects. `Host` is left out, because the authority replaces it (RFC 9113, section 8.3.1).
+/// selects. `Host` is left out, because the authority replaces it (RFC 9113, section 8.3.1). With a `protocol`, the
+/// request is an extended CONNECT for it (RFC 8441, section 4).
 pub fn encode_request<'b>(
     head: &RequestHead<'b>,
     scheme: &[u8],
     authority: &[u8],
+    protocol: Option<&[u8]>,
     literals: Literals,
     mut keep: impl FnMut(&Field<'b>) -> bool,
     out: &mut Vec<u8>,
 ) {
     let mut block = BlockEncoder::new(out, literals);
-    block.field(b":method", head.method, Name::Other);
+    block.field(b":method", if protocol.is_some() { b"CONNECT" } else { head.method }, Name::Other);
+    if let Some(protocol) = protocol {
+        block.field(b":protocol", protocol, Name::Other);
+    }
     block.field(b":scheme", scheme, Name::Other);
     // An absolute target may lack the slash before its query, and `:path` may not.
     match head.path_and_query {

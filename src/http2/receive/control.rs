@@ -261,6 +261,7 @@ impl Connection {
         }
         if let Some(stream) = self.streams.find(id).and_then(|key| self.streams.get(key)) {
             stream.priority = Priority::parse(&payload[4..]);
+            self.has_priorities = true;
         }
         Ok(Event::Handled)
     }

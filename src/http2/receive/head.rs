@@ -136,6 +136,7 @@ impl Connection {
         if !stream.count_body(0, ended) {
             return Err(wrong_length());
         }
+        stream.is_connect = decoded.is_websocket;
         stream.head_bytes = turn.workspace.space.head.len();
         if self.head_bytes + stream.head_bytes > HELD_HEAD_BYTES_MAX {
             return Err(StreamError::new(
@@ -144,7 +145,9 @@ impl Connection {
             ));
         }
         self.head_bytes += stream.head_bytes;
-        stream.priority = decoded.priority;
+        if let Some(priority) = decoded.priority {
+            (stream.priority, self.has_priorities) = (priority, true);
+        }
         if ended {
             stream.receive = Half::Ended;
         }
@@ -155,6 +158,7 @@ impl Connection {
         let reason = match decoded {
             Decoded { is_too_large: true, .. } => Reason::HeadTooLarge,
             Decoded { is_plain_connect: true, .. } => Reason::RequestMethod,
+            Decoded { is_unknown_protocol: true, .. } => Reason::ProtocolUnknown,
             Decoded { never_indexed, .. } => return Ok(Event::Head { stream, ended, never_indexed }),
         };
         Ok(Event::Refused { stream, reason, ended })
@@ -182,6 +186,10 @@ impl Connection {
         // These responses may have a length, and have no body (RFC 9113, section 8.1.1).
         let has_no_body = stream.is_head_request || matches!(decoded.status, 204 | 304);
         stream.length_left = if has_no_body { Some(0) } else { decoded.content_length };
+        if stream.is_connect && decoded.status < 300 {
+            // A length has no meaning in front of a tunnel (RFC 9110, section 9.3.6).
+            (stream.is_tunnel, stream.length_left) = (true, None);
+        }
         if !stream.count_body(0, ended) {
             return Err(wrong_length());
         }
@@ -192,7 +200,12 @@ impl Connection {
     }
 
     fn take_trailers(&mut self, key: StreamKey, ended: bool, decoded: Decoded) -> Result<Event, StreamError> {
+        let is_server = self.role == Role::Server;
         let Some(stream) = self.streams.get(key) else { return Ok(Event::Handled) };
+        if stream.is_tunnel || is_server && stream.is_connect {
+            // RFC 9113, section 8.5: only DATA may come.
+            return Err(StreamError::malformed("HEADERS inside a tunnel"));
+        }
         if !ended {
             return Err(StreamError::malformed("trailers that do not end the stream"));
         }

@@ -234,7 +234,7 @@ fn deadlines_end_what_a_silent_peer_leaves_open() {
 fn a_client_opens_streams_as_far_as_the_server_lets_it() {
     let mut peer = Peer::client(false);
     peer.accept(&setting(3, 2));
-    let open = |peer: &mut Peer| peer.connection.open(&block(GET), false, true, &mut peer.out);
+    let open = |peer: &mut Peer| peer.connection.open(&block(GET), RequestKind::Plain, true, &mut peer.out);
     let three = open(&mut peer).unwrap();
     assert_eq!((three.id(), peer.connection.room()), (3, 0));
     assert_eq!(open(&mut peer), Err(OpenError::Full));

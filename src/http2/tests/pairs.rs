@@ -98,8 +98,8 @@ fn requests_and_responses_of_any_size_arrive_whole() {
         let (mut scan, mut table) = (HeadScan::default(), FieldTable::default());
         let head = parse_request(text, &mut scan, &LIMITS.head, &mut table).unwrap().unwrap();
         let literals = Literals { huffman: round % 2 == 1, never_indexed: false };
-        encode_request(&head, b"http", b"b.test", literals, |_| true, &mut block);
-        let key = client.connection.open(&block, false, false, &mut client.out).unwrap();
+        encode_request(&head, b"http", b"b.test", None, literals, |_| true, &mut block);
+        let key = client.connection.open(&block, RequestKind::Plain, false, &mut client.out).unwrap();
         send(&mut client, &mut server, key, &body, now);
         let (stream, form) = server.heads.pop().unwrap();
         assert_eq!(form, b"POST /up?x=y HTTP/1.1\r\nhost: b.test\r\nx-custom: 1\r\n\r\n");
@@ -134,7 +134,8 @@ fn trailers_and_interim_responses_arrive_in_their_order() {
     let now = Instant::now();
     let (mut client, mut server) = (End::new(false, now), End::new(true, now));
     exchange(&mut client, &mut server, now);
-    let key = client.connection.open(&super::peer::block(GET), false, true, &mut client.out).unwrap();
+    let key =
+        client.connection.open(&super::peer::block(GET), RequestKind::Plain, true, &mut client.out).unwrap();
     exchange(&mut client, &mut server, now);
     let (stream, _) = server.heads.pop().unwrap();
     let respond = |server: &mut End, fields: &[(&str, &str)], ended| {
@@ -162,7 +163,7 @@ fn a_request_that_is_head_is_told_apart() {
     let now = Instant::now();
     let (mut client, mut server) = (End::new(false, now), End::new(true, now));
     exchange(&mut client, &mut server, now);
-    client.connection.open(&super::peer::block(GET), true, true, &mut client.out).unwrap();
+    client.connection.open(&super::peer::block(GET), RequestKind::Head, true, &mut client.out).unwrap();
     exchange(&mut client, &mut server, now);
     let (stream, _) = server.heads.pop().unwrap();
     let block = super::peer::block(&[(":status", "200"), ("content-length", "10")]);

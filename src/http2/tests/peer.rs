@@ -176,7 +176,8 @@ impl Peer {
     pub(super) fn client(is_head: bool) -> Peer {
         let mut peer = Peer::fresh_client();
         peer.feed(&[frame(SETTINGS, 0, 0, &[]), frame(SETTINGS, 1, 0, &[])].concat()).unwrap();
-        let key = peer.connection.open(&block(GET), is_head, true, &mut peer.out).unwrap();
+        let kind = if is_head { RequestKind::Head } else { RequestKind::Plain };
+        let key = peer.connection.open(&block(GET), kind, true, &mut peer.out).unwrap();
         peer.keys.push(key);
         peer.out.clear();
         peer

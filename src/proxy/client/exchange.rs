@@ -47,6 +47,9 @@ impl<'a> Exchange<'a> {
     /// Removes the head from the input, and what was read of the body. From now on the request cannot be sent again.
     /// The first bytes of the head stay, for a line in the log.
     pub(in crate::proxy) fn release_head(&mut self) {
+        if self.head.is_some() {
+            return;
+        }
         let head = self.client.input.unread();
         let mut copy = self.snapshot.worker().buffer();
         copy.extend(&head[..head.len().min(self.request.len).min(SMALL_BUFFER_BYTES)]);

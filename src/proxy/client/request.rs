@@ -1,8 +1,9 @@
 //! The few values of a request that are needed after its head was parsed.
 
 use crate::http::{
-    Framing, Method, Name, RequestHead, Version, list_items, preferred_media, upgrade_protocols,
+    Framing, Method, Name, RequestHead, ResponseHead, Version, list_items, preferred_media, upgrade_protocols,
 };
+use crate::mux::{WebSocketAccept, expected_accept};
 
 /// Bytes of a request that are read and discarded at most to use the connection again.
 pub(in crate::proxy) const DRAIN_BYTES: usize = 256 * 1024;
@@ -14,8 +15,8 @@ pub(in crate::proxy) struct Request {
     pub(in crate::proxy) framing: Framing,
     /// The client means to send another request on this connection.
     pub(in crate::proxy) keep_alive: bool,
-    /// The protocols of an upgrade, in one list. Allocated only if the head asks for one.
-    pub(in crate::proxy) upgrade: Option<Box<[u8]>>,
+    /// The upgrade. Allocated only if the head asks for one.
+    pub(in crate::proxy) upgrade: Option<Box<Upgrade>>,
     /// The head has `Expect: 100-continue`.
     pub(in crate::proxy) expects: bool,
     /// The head has `TE: trailers`.
@@ -88,7 +89,7 @@ impl Request {
             version: head.version,
             framing: head.framing,
             keep_alive: head.keep_alive,
-            upgrade: head.upgrade.then(|| protocols(head)),
+            upgrade: head.upgrade.then(|| Upgrade::of(head)),
             expects: head.expect_continue,
             accepts_trailers: head.accepts_trailers,
             prefers: Media::of(head),
@@ -96,10 +97,21 @@ impl Request {
         }
     }
 
-    /// Whether the request asks to switch to this protocol. Its name may be written in any case.
-    pub(in crate::proxy) fn asks_for(&self, protocol: &[u8]) -> bool {
-        let asked = self.upgrade.as_deref().unwrap_or_default();
-        list_items(asked).any(|item| item.eq_ignore_ascii_case(protocol))
+    /// Whether a response of a target may follow this request. 101 needs a request that asks for its protocol, and a
+    /// stream with a WebSocket knows no other success (RFC 8441, section 4).
+    #[inline(always)]
+    pub(in crate::proxy) fn accepts(&self, head: &ResponseHead<'_>) -> bool {
+        (head.status != 101 && self.upgrade.is_none()) || self.accepts_switch(head)
+    }
+
+    #[cold]
+    fn accepts_switch(&self, head: &ResponseHead<'_>) -> bool {
+        match (&self.upgrade, head.status) {
+            (Some(upgrade), 101) => upgrade.is_done_by(head),
+            (Some(upgrade), 200..300) => upgrade.accept.is_none(),
+            (None, 101) => false,
+            _ => true,
+        }
     }
 
     /// Whether the request may be sent to a target twice. Its method must be idempotent (RFC 9110, section 9.2.2),
@@ -124,8 +136,25 @@ impl Request {
     }
 }
 
-/// The protocols of an upgrade, in one list.
-#[cold]
-fn protocols(head: &RequestHead<'_>) -> Box<[u8]> {
-    upgrade_protocols(head.fields).collect::<Vec<_>>().join(&b", "[..]).into()
+/// The upgrade that a request asks for.
+pub(in crate::proxy) struct Upgrade {
+    /// The protocols, in one list.
+    protocols: Box<[u8]>,
+    /// The answer to the key of a WebSocket, if the client is a stream, which cannot compare it.
+    accept: Option<WebSocketAccept>,
+}
+
+impl Upgrade {
+    #[cold]
+    fn of(head: &RequestHead<'_>) -> Box<Self> {
+        let protocols = upgrade_protocols(head.fields).collect::<Vec<_>>().join(&b", "[..]).into();
+        Box::new(Self { protocols, accept: expected_accept(head) })
+    }
+
+    /// Whether a response switches to one of the protocols, whose name may be written in any case.
+    fn is_done_by(&self, head: &ResponseHead<'_>) -> bool {
+        let asks_for = |protocol| list_items(&self.protocols).any(|item| item.eq_ignore_ascii_case(protocol));
+        let is_answer = |accept: &WebSocketAccept| head.fields.get(Name::SecWebSocketAccept) == Some(accept);
+        head.switches_to().is_some_and(asks_for) && self.accept.as_ref().is_none_or(is_answer)
+    }
 }

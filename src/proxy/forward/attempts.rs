@@ -33,6 +33,10 @@ pub(in crate::proxy) struct Attempts<'a> {
     repeated: bool,
     /// How often it was sent again because it was not processed.
     unprocessed: u8,
+    /// Use connections of HTTP/1.1 alone, because a target needs them for this request.
+    only_http1: bool,
+    /// The head for its endpoint, and what was sent of the body behind it, to be sent there again.
+    written: Option<Buffer>,
     /// The head for the first endpoint.
     head: Option<Buffer>,
     /// The body, if the rule collects it.
@@ -63,6 +67,8 @@ impl<'a> Attempts<'a> {
             fresh: false,
             repeated: false,
             unprocessed: 0,
+            only_http1: false,
+            written: None,
             head,
             collected: None,
         }
@@ -91,6 +97,7 @@ impl<'a> Attempts<'a> {
         // For a request that cannot be sent twice, a system call makes sure that the connection is probably open.
         let verify = !exchange.request.is_repeatable();
         let (choice, now) = (self.choice.as_mut()?, exchange.snapshot.worker().now());
+        choice.only_http1 = self.only_http1;
         let idle = self.upstream.take_idle(choice, now, verify);
         idle.inspect(|_| self.upstream.counters.reused.add(1))
     }
@@ -109,7 +116,10 @@ impl<'a> Attempts<'a> {
                     hold.into_iter().for_each(Hold::served);
                     return Ok(target);
                 }
-                Err(failure) if failure.reason == Reason::TargetBusy => return Err(failure),
+                // A request that was sent to an endpoint is only for that one.
+                Err(failure) if failure.reason == Reason::TargetBusy || self.written.is_some() => {
+                    return Err(failure);
+                }
                 Err(failure) => failure,
             };
             if self.shows_starting(exchange, failure.reason) {
@@ -157,10 +167,14 @@ impl<'a> Attempts<'a> {
             }
             let upstream = self.upstream;
             let Some(choice) = &mut self.choice else { return Err(Failure::new(Reason::Internal)) };
+            choice.only_http1 = self.only_http1;
             let error = match upstream.open(worker, choice, &[], waits).await {
                 Ok(target) => return Ok(target),
                 Err(error) => error,
             };
+            if self.written.is_some() {
+                return Err(error.into());
+            }
             self.head = None;
             if error.reason == Reason::TargetBusy {
                 choice.release();
@@ -216,6 +230,9 @@ impl<'a> Attempts<'a> {
     /// # Errors
     /// Those of [`rebuild_request_head`].
     pub(super) fn head(&mut self, exchange: &Exchange<'_>) -> Result<Buffer, Failure> {
+        if let Some(written) = self.written.take() {
+            return Ok(written);
+        }
         match (self.head.take(), &self.choice) {
             (Some(head), _) => Ok(head),
             (None, Some(choice)) => {
@@ -243,9 +260,20 @@ impl<'a> Attempts<'a> {
     }
 
     /// Returns whether a request that the target did not process may be sent again. A target may refuse each of its streams.
-    pub(super) fn send_again(&mut self) -> bool {
+    /// If it takes the request over HTTP/1.1 alone, it must speak that too.
+    pub(super) fn send_again(&mut self, failure: &Failure) -> bool {
+        if failure.needs_http1() {
+            let may_speak = self.choice.as_ref().is_some_and(Choice::may_speak_http1);
+            return may_speak && !std::mem::replace(&mut self.only_http1, true);
+        }
         self.unprocessed += 1;
         self.unprocessed <= UNPROCESSED_MAX
+    }
+
+    /// Takes back what was written of a request with a body, to send it again. Returns whether it was kept.
+    pub(super) fn take_back(&mut self, target: &TargetConnection) -> bool {
+        self.written = target.stream.take_back();
+        self.written.is_some()
     }
 
     /// The sticky cookie that the client has to be given.

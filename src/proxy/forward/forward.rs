@@ -98,8 +98,9 @@ pub(in crate::proxy) async fn run(
         attempts.failed(exchange, &target, &failure);
         // The stream ends before another one begins, so that its place is free.
         let reused = target.reused;
+        let again = failure.was_not_processed() && may_send_again(exchange, attempts, &target);
         drop(target);
-        if failure.is_unprocessed() && may_send_again(exchange) && attempts.send_again() {
+        if again && attempts.send_again(&failure) {
             continue;
         }
         if !may_repeat(exchange, &failure) || !attempts.repeat(exchange, reused) {
@@ -116,9 +117,12 @@ fn may_repeat(exchange: &Exchange<'_>, failure: &Failure) -> bool {
         && exchange.request.is_repeatable()
 }
 
-/// Whether a request that was not processed can be sent again: all of it is here (RFC 9113, section 8.7).
-fn may_send_again(exchange: &Exchange<'_>) -> bool {
-    !exchange.record.response_started.get() && exchange.request.framing.is_empty()
+/// Whether a request that was not processed can be sent again: all of it is here, or what was sent of it was kept (RFC
+/// 9113, section 8.7).
+fn may_send_again(exchange: &Exchange<'_>, attempts: &mut Attempts<'_>, target: &TargetConnection) -> bool {
+    let mut is_here =
+        || exchange.request.framing.is_empty() || exchange.body.is_released() && attempts.take_back(target);
+    !exchange.record.response_started.get() && is_here()
 }
 
 /// Ends the exchange on both connections: keeps them, closes them, or makes them a tunnel. Inlined, because its arguments

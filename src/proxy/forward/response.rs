@@ -125,7 +125,7 @@ impl ResponseReader<'_> {
         let Some(head) = parse_response(self.input.unread(), scan, &HEAD_LIMITS, &mut table)? else {
             return Ok(());
         };
-        if head.status == 101 && !head.switches_to().is_some_and(|protocol| request.asks_for(protocol)) {
+        if !request.accepts(&head) {
             return Err(Failure::new(Reason::UpgradeFailed));
         }
         let Some(framing) = head.framing(request.method) else {

@@ -99,7 +99,7 @@ where
 /// The settings for a connection that begins now.
 fn settings(snapshot: &ListenerSnapshot) -> Option<(Limits, Timeouts, Rc<WorkerSpace>)> {
     let http = snapshot.http()?;
-    let limits = Limits { streams: STREAMS_MAX, head: http.head_limits(), extended_connect: false };
+    let limits = Limits { streams: STREAMS_MAX, head: http.head_limits(), extended_connect: true };
     let timeouts = Timeouts {
         header: http.settings.header_timeout,
         idle: http.settings.idle_timeout,

@@ -113,6 +113,7 @@ impl Failure {
             _ => match StreamEnd::of(&error) {
                 Some(StreamEnd::Malformed(_)) => Reason::ResponseMalformed,
                 Some(StreamEnd::TooLarge) => Reason::ResponseTooLarge,
+                Some(StreamEnd::NoWebSocket) => Reason::UpgradeFailed,
                 _ => Reason::UpstreamReset,
             },
         };
@@ -151,8 +152,13 @@ impl Failure {
     }
 
     /// Whether the target says that it did not process the request.
-    pub(in crate::proxy) fn is_unprocessed(&self) -> bool {
-        self.stream_end() == Some(StreamEnd::Unprocessed)
+    pub(in crate::proxy) fn was_not_processed(&self) -> bool {
+        self.stream_end() == Some(StreamEnd::Unprocessed) || self.needs_http1()
+    }
+
+    /// Whether the target takes the request over HTTP/1.1 alone. It did not process it.
+    pub(in crate::proxy) fn needs_http1(&self) -> bool {
+        matches!(self.stream_end(), Some(StreamEnd::NeedsHttp1 | StreamEnd::NoWebSocket))
     }
 
     /// The end of the stream, if its connection lives.

@@ -79,6 +79,11 @@ impl Body {
         if wanted { self.trailers() } else { &[] }
     }
 
+    /// Whether all bytes that are accounted for were removed from the input, so that they were sent on.
+    pub(in crate::proxy) fn is_released(&self) -> bool {
+        self.held == 0
+    }
+
     /// Removes the bytes that are accounted for from the input. After this the request cannot be sent again.
     pub(in crate::proxy) fn release(&mut self, input: &mut Input) {
         input.consume(std::mem::take(&mut self.held));

@@ -84,6 +84,12 @@ impl Transfer<'_> {
     /// # Errors
     /// The first error of either side.
     pub(in crate::proxy) async fn run(&mut self, head: Buffer) -> Result<(), TransferError> {
+        if self.chunked && self.from.body.is_complete() {
+            // A request that is sent again has its whole body behind its head.
+            let mut slices = [IoSlice::new(head.unread())];
+            let sent = write_message(self.to, &mut slices, false, self.timer, self.timeout).await;
+            return sent.map_err(TransferError::Write);
+        }
         let mut head = Some(head);
         let mut follows = false;
         loop {

@@ -47,7 +47,9 @@ pub(in crate::proxy) fn of_upgrade(
     timeout: Duration,
 ) -> Box<Tunnel> {
     let context = TunnelContext::new(exchange.snapshot, exchange.record.rule());
-    let start = exchange.record.tunnel_start(101);
+    // The status that the client was told (RFC 8441, section 5).
+    let status = if exchange.client.is_stream() { 200 } else { 101 };
+    let start = exchange.record.tunnel_start(status);
     let policies = exchange.record.policies.for_tunnel();
     Box::new(Tunnel { context, target, timeout, start, policies })
 }

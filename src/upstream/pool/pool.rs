@@ -65,6 +65,11 @@ impl Destination {
         (&self.authority, &self.target.base_path)
     }
 
+    /// Whether HTTP/1.1 may be spoken beside HTTP/2.
+    pub(in crate::upstream) fn may_speak_http1(&self) -> bool {
+        self.protocol.versions == HttpVersions::Either
+    }
+
     pub(super) fn key(&self, address: Option<TargetAddress>) -> Key {
         let connector = self.tls.as_ref().map(|(connector, _)| connector.clone());
         (self.target.clone(), connector, address, self.owner.clone(), self.keepalive, self.protocol)
@@ -126,9 +131,15 @@ impl Pool {
         Self { destination, address, idle, shared, space: space.clone(), is_current: Cell::new(true) }
     }
 
-    /// Takes an idle connection without a pending event, or a stream of one that is shared. With `verify` it also asks the kernel whether the
-    /// target has closed the connection, for requests that must not be sent twice.
-    pub(in crate::upstream) fn take_idle(&self, now: Instant, verify: bool) -> Option<Box<TargetConnection>> {
+    /// Takes an idle connection without a pending event, or a stream of one that is shared, unless only HTTP/1.1 is wanted.
+    /// With `verify` it also asks the kernel whether the target has closed the connection, for requests that must not be
+    /// sent twice.
+    pub(in crate::upstream) fn take_idle(
+        &self,
+        now: Instant,
+        verify: bool,
+        only_http1: bool,
+    ) -> Option<Box<TargetConnection>> {
         let mut idle = self.idle.borrow_mut();
         while let Some(Idle { mut connection, until }) = idle.pop() {
             if now < until
@@ -139,7 +150,7 @@ impl Pool {
                 return Some(connection);
             }
         }
-        self.shared.take(self.address.as_ref(), true)
+        if only_http1 { None } else { self.shared.take(self.address.as_ref(), true) }
     }
 
     /// Puts a connection back after a clean exchange; it may be reused until `until`. At most `most` are kept. A
@@ -199,26 +210,28 @@ impl Pool {
     }
 
     /// Opens a connection, whose place is `place` if their number has a limit. None is opened to an address of `own`, on
-    /// which this gate listens. `accepted` is called when TLS begins. Has no deadline of its own.
+    /// which this gate listens. `accepted` is called when TLS begins. With `only_http1`, a target that takes both versions is
+    /// offered HTTP/1.1. Has no deadline of its own.
     pub(in crate::upstream) async fn connect(
         &self,
-        worker: &Worker,
-        own: &[SocketAddr],
+        (worker, own): (&Worker, &[SocketAddr]),
         accepted: impl Fn(),
         place: Option<OpenConnection>,
+        only_http1: bool,
     ) -> io::Result<Box<TargetConnection>> {
         let no_address = || io::Error::new(io::ErrorKind::NotFound, "the name has no address");
         let address = self.address.clone().ok_or_else(no_address)?;
-        if self.destination.protocol.versions == HttpVersions::Http1 {
-            let stream = self.connect_to(worker, &address, own, accepted).await?;
+        let versions = if only_http1 { HttpVersions::Http1 } else { self.destination.protocol.versions };
+        if versions == HttpVersions::Http1 {
+            let stream = self.connect_to(worker, &address, own, accepted, only_http1).await?;
             return Ok(own_connection(stream, address, place));
         }
         let _opening = match self.stream_or_opening().await {
             Ok(stream) => return Ok(stream),
             Err(opening) => opening,
         };
-        let stream = self.connect_to(worker, &address, own, accepted).await?;
-        match (self.destination.protocol.versions, stream.protocol().as_deref()) {
+        let stream = self.connect_to(worker, &address, own, accepted, false).await?;
+        match (versions, stream.protocol().as_deref()) {
             (HttpVersions::Either, protocol) if protocol != Some(tls::HTTP2_PROTOCOL) => {
                 return Ok(own_connection(stream, address, place));
             }
@@ -253,6 +266,7 @@ impl Pool {
         address: &TargetAddress,
         own: &[SocketAddr],
         accepted: impl Fn(),
+        only_http1: bool,
     ) -> io::Result<Stream> {
         let stream = match address {
             TargetAddress::Ip(address) => {
@@ -267,7 +281,13 @@ impl Pool {
             None => Ok(Stream::Plain(stream)),
             Some((connector, name)) => {
                 accepted();
-                connector.connect(name.clone(), stream).await.map_err(during_handshake)
+                let http1 = only_http1.then(|| connector.offering(HttpVersions::Http1));
+                http1
+                    .as_ref()
+                    .unwrap_or(connector)
+                    .connect(name.clone(), stream)
+                    .await
+                    .map_err(during_handshake)
             }
         }
     }
