@@ -83,6 +83,11 @@ CASES = [
          encrypted=True),
     Case("handshake-resumed", "TLS: resumed sessions, 64 at once, one worker", "handshake",
          script=("1.3", "resumed"), encrypted=True),
+    # The gate with a certificate in a file, beside one with the same certificate in the store of its orders.
+    Case("handshake-acme", "TLS: new sessions with a certificate in the store, 64 at once, one worker", "handshake",
+         script=("1.3", "new"), needs="acme", encrypted=True),
+    Case("handshake-acme-resumed", "TLS: resumed sessions with a certificate in the store, 64 at once, one worker",
+         "handshake", script=("1.3", "resumed"), needs="acme", encrypted=True),
     Case("pace", "5,000 requests/s, 32 connections, one worker", "pace", connections=PACE_CONNECTIONS,
          turn_seconds=0.25),
     Case("reload", "10,000 rules read anew, each moved, at 5,000 requests/s, one worker", "reload",
