@@ -14,6 +14,7 @@
 //!       ca/             signed requests to the CA, its account, its clock
 //!       attempts/       when the next order may be made, and where; written before each order
 //!         dns/            records of DNS that answer challenges
+//!         program.rs      a program of the operator
 //!         failure.rs      why an attempt has failed, and whose fault it is
 //!   protocol/       bytes and values, without I/O
 //! ```
@@ -42,6 +43,9 @@ mod attempts;
 mod ca;
 
 mod dns;
+
+mod program;
+
 mod failure;
 mod protocol;
 
