@@ -5,4 +5,4 @@ mod clock;
 
 mod ca;
 
-pub(in crate::acme) use ca::{Ca, Session, given_up, retry_after};
+pub(in crate::acme) use ca::{Ca, SHORT_LIVED, Session, given_up, retry_after};

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::problem::Problem;
+use crate::tls::address_of;
 
 /// Authorizations of one order, and challenges of one authorization. An order of smolgate has one name.
 const ITEMS_MAX: usize = 32;
@@ -79,7 +80,14 @@ pub(in crate::acme) struct Authorization {
 /// The name of an authorization.
 #[derive(Debug, Deserialize)]
 pub(in crate::acme) struct Identifier {
-    pub(in crate::acme) value: String,
+    value: String,
+}
+
+impl Identifier {
+    /// Whether it is this name. An IPv6 address may have several spellings.
+    pub(in crate::acme) fn is_of(&self, name: &str) -> bool {
+        self.value == name || address_of(name).is_some_and(|address| address_of(&self.value) == Some(address))
+    }
 }
 
 /// One way to prove an authorization.

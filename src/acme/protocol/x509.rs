@@ -1,6 +1,7 @@
 //! Keys, and what they sign in DER: requests for certificates (RFC 2986), and certificates that sign themselves
 //! (RFC 5280).
 
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
@@ -12,6 +13,7 @@ use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use rustls::sign::CertifiedKey;
 
 use super::base64;
+use crate::tls::address_of;
 
 const BOOLEAN: u8 = 0x01;
 const INTEGER: u8 = 0x02;
@@ -22,8 +24,9 @@ const UTF8_STRING: u8 = 0x0c;
 const GENERALIZED_TIME: u8 = 0x18;
 const SEQUENCE: u8 = 0x30;
 const SET: u8 = 0x31;
-/// `[2]` of a GeneralName: a DNS name.
+/// `[2]` and `[7]` of a GeneralName: a DNS name, an address.
 const DNS_NAME: u8 = 0x82;
+const IP_ADDRESS: u8 = 0x87;
 /// `[0]` and `[3]` around several values.
 const CONTEXT_0: u8 = 0xa0;
 const CONTEXT_3: u8 = 0xa3;
@@ -140,9 +143,14 @@ fn algorithm() -> Vec<u8> {
     value(SEQUENCE, &value(OBJECT, ECDSA_WITH_SHA256))
 }
 
-/// The extension with the one DNS name.
+/// The extension with the one DNS name, or the one address (RFC 8738, section 3).
 fn alt_name(name: &str) -> Vec<u8> {
-    let names = value(SEQUENCE, &value(DNS_NAME, name.as_bytes()));
+    let name = match address_of(name) {
+        None => value(DNS_NAME, name.as_bytes()),
+        Some(IpAddr::V4(address)) => value(IP_ADDRESS, &address.octets()),
+        Some(IpAddr::V6(address)) => value(IP_ADDRESS, &address.octets()),
+    };
+    let names = value(SEQUENCE, &name);
     sequence(&[&value(OBJECT, SUBJECT_ALT_NAME), &value(OCTET_STRING, &names)])
 }
 
@@ -192,6 +200,17 @@ mod tests {
             [(0, &[0x30, 0][..]), (127, &[0x30, 127]), (128, &[0x30, 0x81, 128]), (256, &[0x30, 0x82, 1, 0])]
         {
             assert!(value(SEQUENCE, &vec![7; length]).starts_with(head), "{length}");
+        }
+    }
+
+    #[test]
+    fn a_request_for_an_address_has_its_bytes() {
+        let (key, _) = LeafKey::generate().unwrap();
+        for text in ["192.0.2.7", "2001:db8::1"] {
+            let request = CertificateSigningRequestDer::from(key.request(text).unwrap());
+            let read = rcgen::CertificateSigningRequestParams::from_der(&request).unwrap();
+            let expected = rcgen::SanType::IpAddress(text.parse().unwrap());
+            assert_eq!(read.params.subject_alt_names, [expected]);
         }
     }
 
