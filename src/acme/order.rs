@@ -17,7 +17,7 @@ use super::fleet::SharedAnswer;
 use super::protocol::base64;
 use super::protocol::messages::{self, Authorization, Challenge, Order, Status};
 use super::protocol::x509::{self, LeafKey};
-use crate::config::plan::{ChallengeKind, Orders};
+use crate::config::plan::{ChallengeKind, KeyKind, Orders};
 use crate::net::Answer;
 use crate::tls::{Issued, address_of};
 
@@ -43,7 +43,7 @@ pub(super) trait Journal {
 
     /// The key of the certificate: the one that an earlier attempt has written, else a new one, which is on the disk
     /// when this returns.
-    async fn key(&mut self) -> Result<Vec<u8>, Failure>;
+    async fn key(&mut self, kind: KeyKind) -> Result<Vec<u8>, Failure>;
 
     /// The answer to a challenge is given here. It is given by all gates that share the store when this returns.
     async fn share(&mut self, answer: &SharedAnswer) -> Result<(), Failure>;
@@ -81,6 +81,8 @@ pub(super) struct Ordering<'a> {
     pub(super) challenges: Vec<ChallengeKind>,
     /// The certificate that the new one replaces (RFC 9773, section 5).
     pub(super) replaces: Option<String>,
+    /// The kind of a new key.
+    pub(super) key: KeyKind,
     pub(super) issued: &'a Arc<Issued>,
     /// The way to answer challenges by DNS.
     pub(super) publisher: Option<&'a Publisher>,
@@ -119,7 +121,7 @@ impl Ordering<'_> {
                     }
                 }
                 Status::Ready if !is_finalized => {
-                    let key = journal.key().await?;
+                    let key = journal.key(self.key).await?;
                     let key = LeafKey::from_pkcs8(&key).and_then(|key| key.request(self.name).ok());
                     let request =
                         key.ok_or_else(|| Failure::new(FaultOf::Gate, "the new key cannot be used"))?;
@@ -131,7 +133,7 @@ impl Ordering<'_> {
                     let certificate = order.certificate.as_deref();
                     let url = certificate.ok_or_else(|| Failure::of_ca("the CA named no certificate"))?;
                     let chain = self.post(url, None).await?.body;
-                    return Ok((chain, journal.key().await?));
+                    return Ok((chain, journal.key(self.key).await?));
                 }
                 Status::Invalid => return Err(given_up(order.error.as_ref(), "order")),
                 Status::Ready | Status::Processing | Status::Other => {}

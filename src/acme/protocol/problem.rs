@@ -13,7 +13,7 @@ const ADVICE: &[(&[&str], &str)] = &[
     (&["badCSR", "malformed", "orderNotReady"], "the CA does not understand smolgate: please report this"),
     (
         &["badPublicKey", "badSignatureAlgorithm"],
-        "this CA does not take the keys of smolgate, which are ECDSA with P-256",
+        "this CA does not take such keys: choose another `key` of `acme`",
     ),
     (&["badNonce", "serverInternal"], "the CA is in trouble: the order goes on later"),
     (&["badRevocationReason"], "the CA does not take this reason of a revocation"),
