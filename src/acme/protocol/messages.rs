@@ -154,6 +154,15 @@ pub(in crate::acme) fn read_order(body: &[u8]) -> Result<Order, String> {
 mod tests {
     use super::*;
 
+    #[test]
+    fn an_address_is_known_in_every_spelling_and_a_name_in_one() {
+        let is_of = |value: &str, name: &str| Identifier { value: value.to_owned() }.is_of(name);
+        assert!(is_of("2001:db8::1", "2001:db8::1") && is_of("2001:DB8:0:0::1", "2001:db8::1"));
+        assert!(is_of("a.test", "a.test") && is_of("192.0.2.7", "192.0.2.7"));
+        assert!(!is_of("2001:db8::2", "2001:db8::1") && !is_of("192.0.2.8", "192.0.2.7"));
+        assert!(!is_of("a.test", "192.0.2.7") && !is_of("A.test", "a.test"));
+    }
+
     /// Recorded from Pebble 2.4.
     const ORDER: &str = r#"{
         "status": "pending",

@@ -37,8 +37,8 @@ impl Ordered {
     pub(in crate::tls) fn new(names: Vec<Box<str>>, issued: Arc<Issued>) -> Self {
         let wildcard = |name: &str| Some((name.strip_prefix("*.")?.into(), name.into()));
         let wildcards = Arc::new(names.iter().filter_map(|name| wildcard(name)).collect());
-        let address = |name: &Box<str>| Some((address_of(name)?, name.clone()));
-        let addresses = names.iter().filter_map(address).collect();
+        let address = |name: &str| Some((address_of(name)?, name.into()));
+        let addresses = names.iter().filter_map(|name| address(name)).collect();
         Self { names: Arc::new(names.into_iter().collect()), wildcards, addresses, issued }
     }
 
