@@ -111,7 +111,10 @@ fn a_host_gets_its_certificate_by_a_request_in_the_clear() {
     until("the last write", || {
         told(&gate, "a.test").0 == "valid" && !scene.folder().join("pending/a.test").exists()
     });
-    assert_eq!(gate.metric("smolgate_acme_orders_total{result=\"ok\"}"), 1.0);
+    let ca = scene.folder().file_name().unwrap().to_str().unwrap().to_owned();
+    let orders =
+        |result: &str| gate.metric(&format!("smolgate_acme_orders_total{{ca=\"{ca}\",result=\"{result}\"}}"));
+    assert_eq!((orders("ok"), orders("name_failed")), (1.0, 0.0));
     assert!(
         gate.metrics()
             .contains("smolgate_certificate_expiry_timestamp_seconds{listener=\"https\",name=\"a.test\"}")

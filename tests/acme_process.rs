@@ -24,7 +24,7 @@ use tempfile::TempDir;
 const CONFIG: &str = r#"
 workers: 1
 internal_api: { bind: "unix:{dir}/api" }
-acme: { accept_terms: true, ca: "{directory}", challenges: http }
+acme: { accept_terms: true, ca: "{directory}", challenges: http{more} }
 store: "{dir}/store"
 listeners:
   - { name: http, bind: "127.0.0.1:0", redirect_to_https: true }
@@ -41,8 +41,14 @@ const COMPOSE: &str = "services:
 ";
 
 fn start(dir: &Path, ca: &TestCa) -> Program {
+    start_with(dir, ca, "")
+}
+
+/// As [`start`], with more keys of `acme`.
+fn start_with(dir: &Path, ca: &TestCa, more: &str) -> Program {
     let file = dir.join("smolgate.yml");
     let text = CONFIG.replace("{dir}", &dir.display().to_string()).replace("{directory}", &ca.directory());
+    let text = text.replace("{more}", more);
     fs::write(&file, text).unwrap();
     Program::start(|command| {
         command.arg("-c").arg(&file);
@@ -131,6 +137,24 @@ fn a_crash_before_the_account_is_known_makes_no_second_one() {
 }
 
 #[test]
+fn a_program_for_events_that_fails_or_is_not_there_costs_a_warning_alone() {
+    for (more, expected) in [
+        (
+            r#"[sh, -c, "echo first >&2; echo no good >&2; exit 3"]"#,
+            "`on_event`: sh failed (exit status: 3): no good",
+        ),
+        ("/nowhere/at/all", "`on_event`: /nowhere/at/all cannot be run"),
+    ] {
+        let (ca, dir) = (TestCa::start(), tempfile::tempdir().unwrap());
+        let gate = start_with(dir.path(), &ca, &format!(", on_event: {more}"));
+        ask(&ca, &gate);
+        until("it is told", || gate.said(expected) == 1);
+        assert!(is_served(&ca, &gate), "{}", gate.log());
+        assert_eq!((gate.said("certificate issued"), ca.orders().len()), (1, 1), "{}", gate.log());
+    }
+}
+
+#[test]
 fn variables_beside_a_compose_file_are_enough() {
     let (ca, dir) = (TestCa::start(), tempfile::tempdir().unwrap());
     fs::write(dir.path().join("compose.yaml"), COMPOSE).unwrap();
@@ -196,6 +220,7 @@ fn one_folder_belongs_to_one_gate() {
             .replace("{dir}/store", &dir.path().join("store").display().to_string())
             .replace("{dir}", &other.path().display().to_string())
             .replace("{directory}", &ca.directory())
+            .replace("{more}", "")
             .replace("host: a.test", "host: [a.test, b.test]"),
     )
     .unwrap();

@@ -134,7 +134,8 @@ fn after_a_failure_the_test_system_is_asked_first_and_its_certificate_is_never_s
     assert_eq!((scene.staging.orders(), scene.ca.orders()), (vec!["a.test".into()], vec!["a.test".into()]));
     assert!(!scene.folder().join("archive/a.test/2").exists(), "one certificate is kept");
     until("it is known", || gate.internal("GET", "/certificates").text().contains("valid"));
-    assert_eq!(gate.metric("smolgate_acme_orders_total{result=\"ok\"}"), 1.0);
+    let ca = scene.folder().file_name().unwrap().to_str().unwrap().to_owned();
+    assert_eq!(gate.metric(&format!("smolgate_acme_orders_total{{ca=\"{ca}\",result=\"ok\"}}")), 1.0);
 }
 
 #[test]

@@ -62,6 +62,8 @@ ask() {
     curl -fsS --cacert "$work/${2:-pebble}-issuer.pem" --resolve "$1:$https:127.0.0.1" "https://$1:$https/"
 }
 
+ask_address() { curl -fsS --cacert "$work/pebble-issuer.pem" "https://127.0.0.1:$https/"; }
+
 configure "$acme" http none one.pebble.test two.pebble.test refused.pebble.test
 start_gate
 for host in one two; do
@@ -82,6 +84,17 @@ configure "$acme" tls none one.pebble.test three.pebble.test
 "$gate" reload --address "127.0.0.1:$api"
 until_true "three has a certificate by tls-alpn-01" ask three.pebble.test
 echo "pebble.sh: from a new host to HTTPS: $((($(date +%s%N) - begin) / 1000000)) ms"
+
+# Addresses: in the clear, then by the name of the reverse lookup. A client names no host.
+configure "$acme" http none 127.0.0.1
+"$gate" reload --address "127.0.0.1:$api"
+until_true "an address has a certificate by http-01" ask_address
+configure "$acme" tls none 127.0.0.1
+"$gate" reload --address "127.0.0.1:$api"
+"$gate" certs renew 127.0.0.1 --address "127.0.0.1:$api"
+until_true "the address is renewed by tls-alpn-01" test -e "$(echo "$work"/store/localhost_*/archive/127.0.0.1)/2/fullchain.pem"
+openssl x509 -in "$work"/store/localhost_*/live/127.0.0.1/fullchain.pem -noout -ext subjectAltName | grep -q "IP Address:127.0.0.1"
+"$gate" certs check 127.0.0.1 --address "127.0.0.1:$api" || fail "127.0.0.1 does not lead here"
 
 # The program of dns-01, called as lego calls one.
 cat >"$work/hook" <<'HOOK'

@@ -103,6 +103,11 @@ CASES = [
          streams=1, script=LARGE_WINDOWS, needs="h2", encrypted=True),
     Case("grpc", "gRPC: unary calls of 100 bytes, 8 connections of 32 streams, one worker", "streams", "/grpc",
          connections=8, streams=32, script=("grpc",), needs="h2", http2_target=True),
+    # The gate with a certificate in a file, beside one with the same certificate in the store of its orders.
+    Case("handshake-acme", "TLS: new sessions with a certificate in the store, 64 at once, one worker", "handshake",
+         script=("1.3", "new"), needs="acme", encrypted=True),
+    Case("handshake-acme-resumed", "TLS: resumed sessions with a certificate in the store, 64 at once, one worker",
+         "handshake", script=("1.3", "resumed"), needs="acme", encrypted=True),
     Case("pace", "5,000 requests/s, 32 connections, one worker", "pace", connections=PACE_CONNECTIONS,
          turn_seconds=0.25),
     Case("reload", "10,000 rules read anew, each moved, at 5,000 requests/s, one worker", "reload",

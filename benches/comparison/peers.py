@@ -188,12 +188,25 @@ def files_folder(setting):
 def smolgate_values(setting):
     files = lambda _: f'  - files: "{files_folder(setting)}"'
     return {"rules": files if setting.serves_files else smolgate_rules,
+            "orders": "",
             "policy": setting.policy_of("smolgate"),
             "targets": ", ".join(setting.targets(f'"{"h2c" if setting.http2_target else "http"}://127.0.0.1:@"'))}
 
 
 def smolgate_rules(names):
     return "\n".join(f'  - {{ host: "{name}", upstream: site }}' for name in names) or "  - upstream: site"
+
+
+def ordering_values(setting):
+    """Puts the certificate of the folder into a store. No authority listens at that port, and none is asked: the
+    certificate is not due."""
+    live = setting.folder / "store" / "127.0.0.1_9" / "live" / "localhost"
+    live.mkdir(parents=True, exist_ok=True)
+    for name, file in (("fullchain.pem", "tls.crt"), ("privkey.pem", "tls.key")):
+        (live / name).write_bytes((setting.folder / file).read_bytes())
+    orders = f'acme: {{ accept_terms: true, ca: "http://127.0.0.1:9/" }}\nstore: "{setting.folder / "store"}"'
+    return {**smolgate_values(setting), "orders": orders,
+            "rules": lambda _: "  - { host: localhost, upstream: site }"}
 
 
 def smolgate_reload(_, setting):
@@ -337,8 +350,13 @@ PEERS = [
          values=smolgate_values,
          tls=', tls: { certificates: { cert: "$folder/tls.crt", key: "$folder/tls.key" }, '
              'default_certificate: { cert: "$folder/tls.crt", key: "$folder/tls.key" } }',
-         abilities=frozenset({"http", "tcp", "tls", "h2", "hosts", "balance", "reload", "files", *policies_of("smolgate")}),
+         abilities=frozenset({"http", "tcp", "tls", "acme", "h2", "hosts", "balance", "reload", "files",
+                              *policies_of("smolgate")}),
          reload=smolgate_reload,
+         worker_threads="worker-"),
+    Peer("smolgate-acme", "smolgate", ("version",), r"(\d+\.\d+\.\d+)", "smolgate.yml",
+         lambda setting, config: ("run", "-c", config),
+         values=ordering_values, tls=", tls: { acme: true }", abilities=frozenset({"tls", "acme"}),
          worker_threads="worker-"),
     Peer("forwarder", "forwarder", (), "", "",
          lambda setting, _: (setting.http_port, setting.tcp_port, setting.upstream_port, setting.workers),

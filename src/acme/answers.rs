@@ -9,6 +9,7 @@ use super::dns::{persistent_name, persistent_text};
 use super::failure::Failure;
 use super::trial::trial;
 use crate::config::plan::{ChallengeKind, DnsProvider};
+use crate::tls::address_of;
 
 /// A question of an operator.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -90,6 +91,9 @@ pub(super) async fn dns(contexts: &[Arc<Context>], name: &Arc<str>) -> Told {
 async fn records(context: &Context, name: &str) -> Result<String, Failure> {
     let (opened, session) = context.connect().await?;
     let (host, is_wildcard) = (name.strip_prefix("*.").unwrap_or(name), name.starts_with("*."));
+    if address_of(name).is_some() {
+        return Ok(format!("{name} needs no record of DNS: the CA asks the address itself\n"));
+    }
     let identity = session.directory.meta.caa_identities.first().map(String::as_str);
     let mut text = String::new();
     let dns = context

@@ -9,6 +9,7 @@ use smol::lock::{RwLock, Semaphore};
 use super::attempts::{Orders as OrderTimes, Record, ca_back_off};
 use super::ca::{Ca, Session};
 use super::dns::Publisher;
+use super::events::Event;
 use super::failure::{Failure, FaultOf};
 use super::protocol::jws::AccountKey;
 use super::shared::Shared;
@@ -166,6 +167,12 @@ impl Context {
         let ready = smol::unblock(move || Opened::new(orders, index, store, known)).await?;
         *held = Some(ready.lock.clone());
         Ok(opened.insert(Arc::new(ready)).clone())
+    }
+
+    /// Tells what has happened to a name at this CA.
+    pub(super) fn happened(&self, event: Event) {
+        let event = Event { ca: Some(self.authority().name()), ..event };
+        self.shared.events.tell(self.orders.on_event.as_ref(), event);
     }
 
     /// The failure of a store that cannot be read or written.

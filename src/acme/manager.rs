@@ -12,6 +12,7 @@ use smol::{Task, Timer};
 use super::answers::{self, Question, Told};
 use super::check::warn_of_place;
 use super::context::{Context, now};
+use super::events::{self, Events};
 use super::fleet;
 use super::name::Name;
 use super::order::certified;
@@ -34,6 +35,8 @@ pub struct Manager {
     /// The settings of the last load.
     loaded: ArcSwapOption<Orders>,
     _task: Task<()>,
+    /// Runs programs after events.
+    _events: Task<()>,
 }
 
 /// The shared parts, for each CA.
@@ -59,11 +62,19 @@ impl Manager {
     /// A manager that orders nothing yet. Certificates go to `issued`; `changed` is called after each.
     pub fn new(issued: Arc<Issued>, counters: Arc<Counters>, changed: Box<dyn Fn() + Send + Sync>) -> Self {
         let (views, asked) = (Mutex::default(), Mutex::default());
-        let shared = Arc::new(Shared { issued, counters, changed, views, wishes: asked });
+        let (events, told) = Events::new();
+        let shared = Arc::new(Shared { issued, counters, events, changed, views, wishes: asked });
         let (wishes, received) = unbounded();
         let contexts = Arc::new(Mutex::new(Contexts::from(Vec::new())));
         let task = smol::spawn(follow(shared.clone(), received, Arc::clone(&contexts)));
-        Self { shared, wishes, contexts, loaded: ArcSwapOption::empty(), _task: task }
+        Self {
+            shared,
+            wishes,
+            contexts,
+            loaded: ArcSwapOption::empty(),
+            _task: task,
+            _events: smol::spawn(events::run(told)),
+        }
     }
 
     /// Serves the certificates of the store for these names, and prepares the one for names that wait. Changes nothing
@@ -194,6 +205,7 @@ impl Service {
             |of_ca| Arc::new(Context::new(orders.clone(), of_ca, shared.clone(), Arc::clone(&lock)));
         let stores = stores(&orders, Some(&shared.counters));
         let contexts: Contexts = stores.into_iter().enumerate().map(context).collect();
+        shared.counters.set_authorities(contexts.iter().map(|context| context.authority().name()));
         let others = contexts.iter().map(|context| smol::spawn(fleet::follow(context.clone()))).collect();
         Self { contexts, tasks: HashMap::new(), others }
     }

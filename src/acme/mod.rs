@@ -14,7 +14,9 @@
 //!       ca/             signed requests to the CA, its account, its clock
 //!       attempts/       when the next order may be made, and where; written before each order
 //!         dns/            records of DNS that answer challenges
-//!         failure.rs      why an attempt has failed, and whose fault it is
+//!         events.rs       what happens to a name, for the log and for a program of the operator
+//!           program.rs      a program of the operator
+//!           failure.rs      why an attempt has failed, and whose fault it is
 //!   protocol/       bytes and values, without I/O
 //! ```
 //!
@@ -42,6 +44,10 @@ mod attempts;
 mod ca;
 
 mod dns;
+mod events;
+
+mod program;
+
 mod failure;
 mod protocol;
 

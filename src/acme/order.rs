@@ -10,16 +10,16 @@ use rustls::sign::CertifiedKey;
 use serde_json::json;
 use smol::Timer;
 
-use super::ca::{Ca, Session, given_up, retry_after};
+use super::ca::{Ca, SHORT_LIVED, Session, given_up, retry_after};
 use super::dns::{Published, Publisher, persistent_name, persistent_text};
 use super::failure::{Failure, FaultOf};
 use super::fleet::SharedAnswer;
 use super::protocol::base64;
 use super::protocol::messages::{self, Authorization, Challenge, Order, Status};
 use super::protocol::x509::{self, LeafKey};
-use crate::config::plan::{ChallengeKind, Orders};
+use crate::config::plan::{ChallengeKind, KeyKind, Orders};
 use crate::net::Answer;
-use crate::tls::Issued;
+use crate::tls::{Issued, address_of};
 
 /// The time for the CA to decide. Then the order waits for the next attempt.
 const DECISION_TIME_MAX: Duration = Duration::from_secs(180);
@@ -43,7 +43,7 @@ pub(super) trait Journal {
 
     /// The key of the certificate: the one that an earlier attempt has written, else a new one, which is on the disk
     /// when this returns.
-    async fn key(&mut self) -> Result<Vec<u8>, Failure>;
+    async fn key(&mut self, kind: KeyKind) -> Result<Vec<u8>, Failure>;
 
     /// The answer to a challenge is given here. It is given by all gates that share the store when this returns.
     async fn share(&mut self, answer: &SharedAnswer) -> Result<(), Failure>;
@@ -52,13 +52,22 @@ pub(super) trait Journal {
     async fn unshare(&mut self);
 }
 
+/// The challenges that prove an address. That of DNS is not among them (RFC 8738, section 7).
+const OF_ADDRESSES: [ChallengeKind; 2] = [ChallengeKind::Http, ChallengeKind::Tls];
+
 /// The challenges for a name, that to take first. `turn` counts the failures.
 pub(super) fn challenges(name: &str, orders: &Orders, turn: u32) -> Vec<ChallengeKind> {
-    let kinds = match name.starts_with("*.") {
+    let mut kinds = match name.starts_with("*.") {
         // No other challenge proves a wildcard (RFC 8555, section 7.1.3; RFC 8737, section 3).
-        true => &[ChallengeKind::Dns][..],
-        false => &orders.challenges,
+        true => vec![ChallengeKind::Dns],
+        false => orders.challenges.clone(),
     };
+    if address_of(name).is_some() {
+        kinds.retain(|kind| OF_ADDRESSES.contains(kind));
+        if kinds.is_empty() {
+            kinds.extend(OF_ADDRESSES);
+        }
+    }
     let first = turn as usize % kinds.len().max(1);
     kinds[first..].iter().chain(&kinds[..first]).copied().collect()
 }
@@ -72,6 +81,8 @@ pub(super) struct Ordering<'a> {
     pub(super) challenges: Vec<ChallengeKind>,
     /// The certificate that the new one replaces (RFC 9773, section 5).
     pub(super) replaces: Option<String>,
+    /// The kind of a new key.
+    pub(super) key: KeyKind,
     pub(super) issued: &'a Arc<Issued>,
     /// The way to answer challenges by DNS.
     pub(super) publisher: Option<&'a Publisher>,
@@ -110,7 +121,7 @@ impl Ordering<'_> {
                     }
                 }
                 Status::Ready if !is_finalized => {
-                    let key = journal.key().await?;
+                    let key = journal.key(self.key).await?;
                     let key = LeafKey::from_pkcs8(&key).and_then(|key| key.request(self.name).ok());
                     let request =
                         key.ok_or_else(|| Failure::new(FaultOf::Gate, "the new key cannot be used"))?;
@@ -122,7 +133,7 @@ impl Ordering<'_> {
                     let certificate = order.certificate.as_deref();
                     let url = certificate.ok_or_else(|| Failure::of_ca("the CA named no certificate"))?;
                     let chain = self.post(url, None).await?.body;
-                    return Ok((chain, journal.key().await?));
+                    return Ok((chain, journal.key(self.key).await?));
                 }
                 Status::Invalid => return Err(given_up(order.error.as_ref(), "order")),
                 Status::Ready | Status::Processing | Status::Other => {}
@@ -136,8 +147,9 @@ impl Ordering<'_> {
     }
 
     async fn begin(&self, journal: &mut impl Journal) -> Result<(String, Order), Failure> {
-        let mut wish = json!({ "identifiers": [{ "type": "dns", "value": self.name }] });
-        if let Some(profile) = self.ca.profile(&self.session.directory) {
+        let kind = if address_of(self.name).is_some() { "ip" } else { "dns" };
+        let mut wish = json!({ "identifiers": [{ "type": kind, "value": self.name }] });
+        if let Some(profile) = self.ca.profile(&self.session.directory, self.name) {
             wish["profile"] = json!(profile);
         }
         if let Some(replaces) =
@@ -146,11 +158,26 @@ impl Ordering<'_> {
             wish["replaces"] = json!(replaces);
         }
         journal.may_order()?;
-        let answer = self.post(&self.session.directory.new_order, Some(&wish)).await?;
+        let answer = self.post(&self.session.directory.new_order, Some(&wish)).await;
+        let answer = answer.map_err(|failure| self.of_address(failure))?;
         let url = answer.field("location").map(str::to_owned);
         let url = url.ok_or_else(|| Failure::of_ca("the CA did not say the URL of the order"))?;
         journal.ordered(&url).await?;
         Ok((url, messages::read_order(&answer.body).map_err(Failure::of_ca)?))
+    }
+
+    /// The failure of a new order. Many CAs issue nothing for addresses, and then another one may.
+    fn of_address(&self, failure: Failure) -> Failure {
+        if address_of(self.name).is_none() || failure.of != FaultOf::Name || failure.is_rate_limit {
+            return failure;
+        }
+        let hint = match self.session.directory.meta.profiles.contains_key(SHORT_LIVED) {
+            true => "",
+            false => {
+                "; the CA does not have the profile `shortlived`, with which Let's Encrypt issues for addresses"
+            }
+        };
+        Failure { reason: format!("{}{hint}", failure.reason), is_of_this_ca: true, ..failure }
     }
 
     async fn order(&self, url: &str) -> Result<(Order, Answer), Failure> {
@@ -162,7 +189,7 @@ impl Ordering<'_> {
     async fn prove(&self, url: &str, journal: &mut impl Journal) -> Result<(), Failure> {
         let (authorization, _) = self.authorization(url).await?;
         // That of a wildcard has the name behind it (RFC 8555, section 7.1.4).
-        if authorization.identifier.value != self.host() {
+        if !authorization.identifier.is_of(self.host()) {
             return Err(Failure::of_ca("the CA asks for a proof of another name"));
         }
         if authorization.status == Status::Valid {

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use smol::channel::Sender;
 
 use super::attempts::Attempt;
+use super::events::Events;
 use crate::metrics::{Counters, NameState};
 use crate::tls::Issued;
 
@@ -58,6 +59,7 @@ impl Ask {
 pub(super) struct Shared {
     pub(super) issued: Arc<Issued>,
     pub(super) counters: Arc<Counters>,
+    pub(super) events: Events,
     /// Called after another certificate is served.
     pub(super) changed: Box<dyn Fn() + Send + Sync>,
     pub(super) views: Mutex<BTreeMap<Arc<str>, View>>,

@@ -8,6 +8,7 @@ use super::failure::{Failure, FaultOf};
 use super::fleet::SharedAnswer;
 use super::order::{Journal, Ordering, challenges};
 use super::protocol::x509::LeafKey;
+use crate::config::plan::KeyKind;
 
 /// Orders a certificate for the name at the test system, and throws it away. Each challenge counts alone: the first that
 /// works is enough.
@@ -23,8 +24,17 @@ pub(super) async fn trial(context: &Context, name: &Arc<str>) -> Result<(), Fail
     for turn in 0..u32::try_from(context.orders.challenges.len()).unwrap_or(1) {
         let challenges = challenges(name, &context.orders, turn);
         let mut journal = Nothing::default();
-        let ordering =
-            Ordering { ca: staging, session: &session, name, challenges, replaces: None, issued, publisher };
+        let key = context.orders.key;
+        let ordering = Ordering {
+            ca: staging,
+            session: &session,
+            name,
+            challenges,
+            replaces: None,
+            key,
+            issued,
+            publisher,
+        };
         let ordered = ordering.run(None, &mut journal).await;
         if let (Some(record), Some(publisher)) = (&journal.published, publisher)
             && let Err(why) = publisher.withdraw(record).await
@@ -64,11 +74,11 @@ impl Journal for Nothing {
         Ok(())
     }
 
-    async fn key(&mut self) -> Result<Vec<u8>, Failure> {
+    async fn key(&mut self, kind: KeyKind) -> Result<Vec<u8>, Failure> {
         let unable = |_| Failure::new(FaultOf::Gate, "no key can be made");
         let made = match self.key.take() {
             Some(key) => key,
-            None => LeafKey::generate().map_err(unable)?.1,
+            None => smol::unblock(move || LeafKey::generate_of(kind)).await.map_err(unable)?.1,
         };
         Ok(self.key.insert(made).clone())
     }

@@ -2,7 +2,7 @@
 
 use super::keys::yaml::{list, quote};
 use super::plan::{
-    Bucket, CertificateAuthority, CheckAt, DnsChallenge, DnsProvider, ExternalAccount, Orders,
+    Bucket, CertificateAuthority, CheckAt, DnsChallenge, DnsProvider, EventProgram, ExternalAccount, Orders,
     SignatureAlgorithm, StorePlace, WhileWaiting,
 };
 use super::values::scalar::show_duration;
@@ -10,7 +10,18 @@ use super::yaml_writer::{Yaml, path};
 
 /// Writes `acme` and `store`.
 pub(super) fn write(out: &mut Yaml, orders: &Orders) {
-    let Orders { email, cas, challenges, dns, while_waiting, self_check, self_check_at, store } = orders;
+    let Orders {
+        email,
+        cas,
+        challenges,
+        dns,
+        key,
+        on_event,
+        while_waiting,
+        self_check,
+        self_check_at,
+        store,
+    } = orders;
     out.open(0, "acme");
     out.line(1, "accept_terms", true);
     if let Some(email) = email {
@@ -20,6 +31,14 @@ pub(super) fn write(out: &mut Yaml, orders: &Orders) {
     out.line(1, "challenges", list(challenges.iter().map(|kind| kind.key())));
     if let Some(dns) = dns {
         write_dns(out, dns);
+    }
+    out.line(1, "key", key.word());
+    if let Some(EventProgram { command, environment }) = on_event {
+        out.open(1, "on_event");
+        out.line(2, "command", list(command.iter()));
+        if !environment.is_empty() {
+            out.line(2, "environment", list(environment.iter()));
+        }
     }
     let refuses = *while_waiting == WhileWaiting::Refuse;
     out.line(1, "while_waiting", if refuses { "refuse" } else { "self_signed" });

@@ -57,9 +57,15 @@ impl Counters {
     }
 
     fn render_orders(&self, page: &mut Page) {
-        page.family("smolgate_acme_orders_total", Kind::Counter, "Orders for certificates, by result.");
-        for result in OrderResult::ALL {
-            page.sample("", &[("result", result.label())], self.orders[result as usize].load(Relaxed));
+        page.family(
+            "smolgate_acme_orders_total",
+            Kind::Counter,
+            "Orders for certificates, by authority and result.",
+        );
+        for (ca, counts) in lock(&self.orders).iter() {
+            for (result, count) in OrderResult::ALL.iter().zip(counts) {
+                page.sample("", &[("ca", ca), ("result", result.label())], count);
+            }
         }
         page.family(
             "smolgate_acme_names",

@@ -41,8 +41,8 @@ pub struct Counters {
     log_dropped: AtomicU64,
     pub(super) certificates: Mutex<Vec<CertificateExpiry>>,
     pub(super) certificates_outdated: AtomicU64,
-    /// By [`OrderResult`].
-    pub(super) orders: [AtomicU64; OrderResult::ALL.len()],
+    /// Orders by the name of the authority, and by [`OrderResult`].
+    pub(super) orders: Mutex<BTreeMap<String, [u64; OrderResult::ALL.len()]>>,
     /// The names for which certificates are ordered, by [`NameState`].
     pub(super) ordered_names: [AtomicU64; NameState::ALL.len()],
     /// The next attempt for each name that has one, in seconds since 1970.
@@ -72,7 +72,7 @@ impl Counters {
             log_dropped: AtomicU64::new(0),
             certificates: Mutex::default(),
             certificates_outdated: AtomicU64::new(0),
-            orders: Default::default(),
+            orders: Mutex::default(),
             ordered_names: Default::default(),
             next_attempts: Mutex::default(),
             store_errors: Default::default(),
@@ -118,9 +118,18 @@ impl Counters {
         *lock(&self.certificates) = certificates;
     }
 
-    /// Counts an order for a certificate by its result.
-    pub fn order(&self, result: OrderResult) {
-        self.orders[result as usize].fetch_add(1, Relaxed);
+    /// Sets the authorities that orders go to, so that each has its series. Earlier ones stay, because counters must not
+    /// vanish.
+    pub fn set_authorities(&self, names: impl Iterator<Item = String>) {
+        let mut orders = lock(&self.orders);
+        for name in names {
+            orders.entry(name).or_default();
+        }
+    }
+
+    /// Counts an order for a certificate at an authority by its result.
+    pub fn order(&self, ca: &str, result: OrderResult) {
+        lock(&self.orders).entry(ca.to_owned()).or_default()[result as usize] += 1;
     }
 
     /// Sets the names for which certificates are ordered: each with its state and its next attempt, in seconds since 1970.

@@ -72,12 +72,17 @@ impl Folder {
         absent_is_none(fs::remove_file(self.folder.join(file))).map(drop)
     }
 
+    /// The folder with the certificate of a name that is served.
+    pub(super) fn live(&self, name: &str) -> PathBuf {
+        self.folder.join("live").join(file_name(name))
+    }
+
     /// The certificate of a name that is served. `None` if there is none.
     ///
     /// # Errors
     /// The files cannot be read.
     pub(super) fn certificate(&self, name: &str) -> io::Result<Option<StoredCertificate>> {
-        let live = self.folder.join("live").join(file_name(name));
+        let live = self.live(name);
         let read = |file: &str| absent_is_none(files::read(&live.join(file), FILE_BYTES_MAX));
         let (Some(chain), Some(key)) = (read("fullchain.pem")?, read("privkey.pem")?) else {
             return Ok(None);

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io::{self, ErrorKind};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -219,6 +220,14 @@ impl Store {
             counters.store_error(operation);
         }
         done
+    }
+
+    /// The folder with the certificate of a name that is served. `None` in a bucket.
+    pub fn live(&self, name: &str) -> Option<PathBuf> {
+        match &self.place {
+            Place::Folder(folder) => Some(folder.live(name)),
+            Place::Shared(_) => None,
+        }
     }
 
     /// Lets another gate write at once. Blocks.

@@ -27,7 +27,9 @@ mod hello;
 mod session;
 mod shared_stream;
 
-pub use certificates::{Identity, Issued, Problem, Proof, Validity, files_of, life, may_count};
+pub use certificates::{
+    Identity, Issued, Problem, Proof, Validity, address_of, files_of, host_of, life, may_count,
+};
 pub use client::{Connector, ConnectorError, HTTP2_PROTOCOL, explained};
 pub use client_auth::Admission;
 pub use hello::{Alert, HELLO_BYTES_MAX, Hello, HelloError, HelloScan, parse_hello, refuse};

@@ -3,6 +3,7 @@
 use std::fmt;
 use std::future::poll_fn;
 use std::io;
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -11,7 +12,9 @@ use rustls::server::danger::ClientCertVerifier;
 use rustls::server::{NoClientAuth, ServerConnection, WebPkiClientVerifier};
 use rustls::{ServerConfig, version};
 
-use super::certificates::{self, Certificates, Issued, Ordered, Problem, ProblemText, Resolver};
+use super::certificates::{
+    self, AddressResolver, Certificates, Issued, Ordered, Problem, ProblemText, Resolver, address_of,
+};
 use super::client_auth::{Admission, ClientAuthKey, Demanded};
 use super::hello::{Alert, refuse};
 use super::input::Input;
@@ -37,7 +40,18 @@ pub struct Terminator {
     requires_client_auth: bool,
     /// The names for which certificates are ordered, and those certificates.
     ordered: Option<Ordered>,
+    /// The setup of handshakes for clients that name no host, for each ordered address, in the order of the rules.
+    addresses: Vec<AtAddress>,
     issued: Arc<Issued>,
+}
+
+/// The setup of handshakes with clients that connected to one address.
+struct AtAddress {
+    address: IpAddr,
+    /// The name of the certificate.
+    name: Box<str>,
+    client_auth: ClientAuthKey,
+    config: Arc<ServerConfig>,
 }
 
 /// The setup of handshakes under one `client_auth`.
@@ -96,7 +110,7 @@ impl Terminator {
         let sources = tls.certificates.iter().chain(&tls.default_certificate);
         let sources = sources.map(|source| (&source.client_auth, Some(&source.origin)));
         let ordering = ordered.iter().map(|_| (&tls.client_auth, None));
-        let mut terms = Vec::new();
+        let mut terms: Vec<Terms> = Vec::new();
         let mut tried: Vec<&Option<Arc<ClientAuth>>> = Vec::new();
         for (client_auth, origin) in sources.chain(ordering) {
             if tried.contains(&client_auth) {
@@ -131,7 +145,14 @@ impl Terminator {
         let requires_client_auth =
             tls.client_auth.is_some() || tried.iter().any(|client_auth| client_auth.is_some());
         let (client_auth, issued) = (tls.client_auth.clone(), issued.clone());
-        (Self { certificates, terms, client_auth, requires_client_auth, ordered, issued }, problems)
+        let of_ordered = terms.iter().find(|terms| terms.written == client_auth);
+        let addresses =
+            ordered.iter().zip(of_ordered).flat_map(|(ordered, terms)| at_addresses(ordered, terms));
+        let addresses = addresses.collect();
+        (
+            Self { certificates, terms, client_auth, requires_client_auth, ordered, addresses, issued },
+            problems,
+        )
     }
 
     /// Performs the handshake with a client. `input` holds its hello and nothing else, and is consumed.
@@ -149,8 +170,12 @@ impl Terminator {
     ) -> Result<Stream, HandshakeError> {
         let challenge = self.issued.tls_answer(name, input.unread());
         let is_challenge = challenge.is_some();
+        let local = || stream.local_address().ok().map(|local| local.ip().to_canonical());
+        let at = if name.is_none() && !self.addresses.is_empty() { self.at(local()) } else { None };
+        let at = at.map(|at| (at.config.clone(), at.client_auth.clone()));
         let terms = || self.terms_for(name).map(|terms| (terms.config.clone(), terms.client_auth.clone()));
-        let Some((config, client_auth)) = challenge.map(|config| (config, None)).or_else(terms) else {
+        let found = challenge.map(|config| (config, None)).or(at).or_else(terms);
+        let Some((config, client_auth)) = found else {
             input.consume(input.unread().len());
             refuse(&stream, Alert::UnrecognizedName);
             return Err(HandshakeError::UnknownName);
@@ -174,10 +199,28 @@ impl Terminator {
         self.terms_for(name).is_some() || self.ordered_name(name).is_some()
     }
 
-    /// The name of the certificate that is ordered for a host. `None` if none is.
+    /// The name of the certificate that is ordered for a host. If it is an address, for clients that connect to it. `None`
+    /// if none is.
     pub fn ordered_name(&self, host: Option<&HostKey>) -> Option<&str> {
         let host = std::str::from_utf8(host?.as_bytes()).ok()?;
-        self.ordered.as_ref()?.name_for(host)
+        match address_of(host) {
+            Some(address) => self.choose(Some(address)).map(|at| &*at.name),
+            None => self.ordered.as_ref()?.name_for(host),
+        }
+    }
+
+    /// The setup for a client that names no host and connected to `local`, if there is a certificate.
+    fn at(&self, local: Option<IpAddr>) -> Option<&AtAddress> {
+        self.choose(local).filter(|at| self.issued.key(&at.name).is_some())
+    }
+
+    /// As [`Terminator::at`], before there is a certificate. Without a default certificate, the address may be that of a
+    /// balancer or of a router in front: then it is the first of its kind.
+    fn choose(&self, local: Option<IpAddr>) -> Option<&AtAddress> {
+        let is_alike = |at: &&AtAddress| local.is_some_and(|local| local.is_ipv4() == at.address.is_ipv4());
+        let exact = self.addresses.iter().find(|at| local == Some(at.address));
+        let first = || self.addresses.iter().find(is_alike).or(self.addresses.first());
+        exact.or_else(|| first().filter(|_| self.certificates.find(None).is_empty()))
     }
 
     /// The first name and the end of the certificate in a file for a client that asks for `name`.
@@ -267,6 +310,18 @@ impl Terminator {
         let issued = |name: &str| Some((name.to_owned(), self.issued.validity(name)?.not_after));
         self.certificates.expiries().chain(self.ordered().filter_map(issued))
     }
+}
+
+/// A setup for each ordered address. A client that names no host cannot be told by its hello, so each has its own.
+fn at_addresses(ordered: &Ordered, terms: &Terms) -> Vec<AtAddress> {
+    let setup = |(address, name): &(IpAddr, Box<str>)| {
+        let mut config = ServerConfig::clone(&terms.config);
+        let issued = ordered.issued().clone();
+        config.cert_resolver = Arc::new(AddressResolver { name: name.clone(), issued });
+        let (address, name, client_auth) = (*address, name.clone(), terms.client_auth.clone());
+        AtAddress { address, name, client_auth, config: Arc::new(config) }
+    };
+    ordered.addresses().iter().map(setup).collect()
 }
 
 fn config(

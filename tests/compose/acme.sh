@@ -48,7 +48,7 @@ services:
   web:
     image: ${IMAGE:-smolgate:local}
     command: [whoami, --name, web, --port, "8000"]
-    labels: { smolgate.host: web.smolgate.test, smolgate.port: 8000 }
+    labels: { smolgate.host: "web.smolgate.test,127.0.0.1", smolgate.port: 8000 }
 volumes: { certs: {} }
 YAML
     chmod -R a+rX "$acme"
@@ -79,6 +79,10 @@ check_acme() {
     equal "in the clear it is redirected" "308 https://web.smolgate.test/" \
         "$(get --connect-to "::127.0.0.1:$acme_http" -o /dev/null -w '%{http_code} %{redirect_url}' http://web.smolgate.test/)"
     contains "the gate tells it" "web.smolgate.test  valid" "$(acme_compose exec -T gate /smolgate certs)"
+    # A client names no address, and the gate sees that of its container. The certificate is that of the label.
+    eventually 60 get --fail --cacert "$acme/issuer.pem" -o /dev/null "https://127.0.0.1:$acme_https/"
+    contains "an address answers under HTTPS" "Name: web" \
+        "$(get --cacert "$acme/issuer.pem" "https://127.0.0.1:$acme_https/")"
 
     step "certificates: a service that comes"
     begin=$(date +%s%N)

@@ -30,7 +30,11 @@ const KEY_TABLES: [(&str, &str, &[&str]); 19] = [
     ("docs/tls.md", "The keys", &["`tls` of a listener"]),
     ("docs/passthrough.md", "The keys", &["a rule"]),
     ("docs/files.md", "The keys of files", &["`files`"]),
-    ("docs/certificates.md", "The keys of acme", &["`acme`", "`ca` of `acme`", "`self_check` of `acme`"]),
+    (
+        "docs/certificates.md",
+        "The keys of acme",
+        &["`acme`", "`ca` of `acme`", "`on_event` of `acme`", "`self_check` of `acme`"],
+    ),
     ("docs/certificates.md", "Wildcards and DNS challenges", &["`dns` of `acme`"]),
     ("docs/certificates.md", "Several gates", &["`store`", "`s3` of `store`"]),
     ("docs/policies.md", "CORS", &["`cors`"]),
@@ -213,6 +217,7 @@ fn metrics() -> BTreeMap<String, (String, BTreeSet<String>)> {
     upstream.mirrored.sent.add(1);
     let certificate = CertificateExpiry { listener: "web".into(), name: "a".into(), expires: 0 };
     counters.set_certificates(vec![certificate], 0);
+    counters.set_authorities(["a".to_owned()].into_iter());
     counters.set_ordered_names([(&"a".into(), NameState::Valid, Some(1))].into_iter());
     let endpoint =
         EndpointFigures { upstream: "api".into(), target: "a".into(), ..EndpointFigures::default() };

@@ -13,8 +13,15 @@ pub const ACME: &[Row] = &[
         "accept_terms: true",
         "accept_terms: true, challenges: [http, tls], dns: { provider: exec, command: a }",
     ),
+    ("key", "accept_terms: true", "accept_terms: true, key: rsa2048"),
+    ("on_event", "accept_terms: true", "accept_terms: true, on_event: a"),
     ("while_waiting", "accept_terms: true", "accept_terms: true, while_waiting: refuse"),
     ("self_check", "accept_terms: true", "accept_terms: true, self_check: false"),
+];
+
+pub const ON_EVENT: &[Row] = &[
+    ("command", "command: a", "command: [a, b]"),
+    ("environment", "command: a", "command: a, environment: A"),
 ];
 
 pub const SELF_CHECK: &[Row] = &[

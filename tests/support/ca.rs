@@ -5,7 +5,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::io::{BufRead, BufReader, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -494,6 +494,9 @@ impl Server {
         state.wishes.push(payload.clone());
         let number = state.orders.len();
         let name = payload["identifiers"][0]["value"].as_str().unwrap().to_owned();
+        if payload["identifiers"][0]["type"] != kind(&name) {
+            state.complaints.push(format!("the type of {name}: {payload}"));
+        }
         let token = challenges::encode(digest(&SHA256, format!("{number} {name}").as_bytes()).as_ref());
         let slow = state.slow;
         state.orders.push(Order {
@@ -517,7 +520,7 @@ impl Server {
         };
         let mut shown = json!({
             "status": status,
-            "identifiers": [{ "type": "dns", "value": order.name }],
+            "identifiers": [{ "type": kind(&order.name), "value": order.name }],
             "authorizations": [format!("{base}/z/{number}")],
             "finalize": format!("{base}/f/{number}"),
         });
@@ -543,7 +546,10 @@ impl Server {
             request.params.not_before = challenges::after(start).into();
             request.params.not_after = challenges::after(end).into();
         }
-        let names = [SanType::DnsName(order.name.clone().try_into().unwrap())];
+        let names = match order.name.parse::<IpAddr>() {
+            Ok(address) => [SanType::IpAddress(address)],
+            Err(_) => [SanType::DnsName(order.name.clone().try_into().unwrap())],
+        };
         if request.params.subject_alt_names != names {
             state.complaints.push(format!("names of the request: {:?}", request.params.subject_alt_names));
         }
@@ -556,6 +562,11 @@ impl Server {
         order.certificate = Some(certificate.pem());
         (200, Vec::new(), self.shown(number, order).to_string())
     }
+}
+
+/// The type of an identifier (RFC 8555, section 9.7.7; RFC 8738, section 3).
+fn kind(name: &str) -> &'static str {
+    if name.parse::<IpAddr>().is_ok() { "ip" } else { "dns" }
 }
 
 fn retry_after((status, mut fields, body): Reply, wait: u64) -> Reply {

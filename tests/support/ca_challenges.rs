@@ -2,7 +2,7 @@
 
 #![allow(unreachable_pub)]
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, SystemTime};
@@ -15,7 +15,7 @@ use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
 use serde_json::{Value, json};
 
-use super::{Reply, Server, problem};
+use super::{Reply, Server, kind, problem};
 
 use crate::support::client::Client;
 use crate::support::tls::Tls;
@@ -43,10 +43,14 @@ impl Server {
         }
         json!({
             "status": order.proof,
-            "identifier": { "type": "dns", "value": host.unwrap_or(&order.name) },
+            "identifier": { "type": kind(&order.name), "value": host.unwrap_or(&order.name) },
             "wildcard": host.is_some(),
             "challenges": match host {
                 Some(_) => vec![dns],
+                // RFC 8738, section 7.
+                None if kind(&order.name) == "ip" => {
+                    vec![challenge("tls-alpn-01", "tls"), challenge("http-01", "http")]
+                }
                 None => vec![challenge("http-01", "http"), challenge("tls-alpn-01", "tls"), dns],
             },
         })
@@ -135,8 +139,12 @@ impl Server {
 
 /// Asks as http-01 does.
 pub fn http(gate: SocketAddr, name: &str, token: &str, expected: &str) -> Result<(), String> {
+    let host = match name.parse::<IpAddr>() {
+        Ok(IpAddr::V6(address)) => format!("[{address}]"),
+        _ => name.to_owned(),
+    };
     let request = format!(
-        "GET /.well-known/acme-challenge/{token} HTTP/1.1\r\nHost: {name}\r\nConnection: close\r\n\r\n"
+        "GET /.well-known/acme-challenge/{token} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
     );
     let response = Client::connect(gate).exchange(request);
     match (response.status(), response.text()) {
@@ -155,7 +163,9 @@ pub fn tls(gate: SocketAddr, name: &str, expected: &str) -> Result<(), String> {
         .with_custom_certificate_verifier(shown.clone())
         .with_no_client_auth();
     config.alpn_protocols = vec![b"acme-tls/1".to_vec()];
-    let session = Tls::connect(gate, &Arc::new(config), name).map_err(|error| error.to_string())?;
+    let address = name.parse::<IpAddr>().ok();
+    let asked = address.map_or_else(|| name.to_owned(), reverse);
+    let session = Tls::connect(gate, &Arc::new(config), &asked).map_err(|error| error.to_string())?;
     if session.0.conn.alpn_protocol() != Some(b"acme-tls/1") {
         return Err("another protocol".into());
     }
@@ -163,8 +173,26 @@ pub fn tls(gate: SocketAddr, name: &str, expected: &str) -> Result<(), String> {
     let hash = digest(&SHA256, expected.as_bytes());
     let proof = [PROOF, hash.as_ref()].concat();
     let has = |part: &[u8]| certificate.windows(part.len()).any(|window| window == part);
-    let alt_name = [&[0x82, u8::try_from(name.len()).unwrap()], name.as_bytes()].concat();
+    let (tag, bytes) = match address {
+        None => (0x82, name.as_bytes().to_vec()),
+        Some(IpAddr::V4(address)) => (0x87, address.octets().to_vec()),
+        Some(IpAddr::V6(address)) => (0x87, address.octets().to_vec()),
+    };
+    let alt_name = [&[tag, u8::try_from(bytes.len()).unwrap()], &*bytes].concat();
     if has(&proof) && has(&alt_name) { Ok(()) } else { Err("another certificate".into()) }
+}
+
+/// The name of an address in the reverse lookup, which a hello has in place of the address (RFC 8738, section 6).
+fn reverse(address: IpAddr) -> String {
+    let (mut labels, end): (Vec<String>, _) = match address {
+        IpAddr::V4(address) => (address.octets().map(|byte| byte.to_string()).into(), "in-addr.arpa"),
+        IpAddr::V6(address) => {
+            let digits: String = address.octets().iter().map(|byte| format!("{byte:02x}")).collect();
+            (digits.chars().map(String::from).collect(), "ip6.arpa")
+        }
+    };
+    labels.reverse();
+    format!("{}.{end}", labels.join("."))
 }
 
 /// Takes any certificate, and keeps it.

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::acme_keys::{ACME, ACME_CA, ACME_DNS, EAB, SELF_CHECK};
+use super::acme_keys::{ACME, ACME_CA, ACME_DNS, EAB, ON_EVENT, SELF_CHECK};
 use super::keys_of_headers::{BOTH_MESSAGES, CHANGES, HEADERS, HEADERS_OF_A_SET, HSTS};
 use super::policy_keys::{
     self, AUTH, BASIC, COMPRESS, CORS, FORWARD, JWT, JWT_KEYS, MAX_REQUESTS, MIRROR, POLICIES, RATE_LIMIT,
@@ -326,6 +326,11 @@ pub const MAPPINGS: &[Mapping] = &[
         what: "`ca` of `acme`",
         around: "{ acme: { accept_terms: true, ca: { @ } } }",
         rows: &[ACME_CA],
+    },
+    Mapping {
+        what: "`on_event` of `acme`",
+        around: "{ acme: { accept_terms: true, on_event: { @ } } }",
+        rows: &[ON_EVENT],
     },
     Mapping {
         what: "`self_check` of `acme`",

@@ -17,6 +17,7 @@ use crate::acme::protocol::problem::Problem;
 use crate::config::plan::{CertificateAuthority, Orders};
 use crate::http::Method;
 use crate::net::{Answer, Client, Request, Url};
+use crate::tls::address_of;
 
 /// Requests that run at once.
 const REQUESTS_MAX: usize = 8;
@@ -26,6 +27,9 @@ const NONCES_MAX: usize = 40;
 const NONCES_KEPT: usize = 32;
 /// The longest wait that is believed.
 const RETRY_AFTER_MAX: Duration = Duration::from_secs(8 * 24 * 60 * 60);
+
+/// The profile of Let's Encrypt that addresses need.
+pub(in crate::acme) const SHORT_LIVED: &str = "shortlived";
 
 /// A CA.
 pub(in crate::acme) struct Ca {
@@ -124,9 +128,11 @@ impl Ca {
         Ok(known.insert(Arc::new(read)).clone())
     }
 
-    /// The profile that orders ask for, if the CA has it.
-    pub(in crate::acme) fn profile(&self, directory: &DirectoryUrls) -> Option<&str> {
-        self.authority().profile.as_deref().filter(|&profile| directory.meta.profiles.contains_key(profile))
+    /// The profile that an order for the name asks for, if the CA has it.
+    pub(in crate::acme) fn profile<'a>(&'a self, directory: &DirectoryUrls, name: &str) -> Option<&'a str> {
+        let of_address = address_of(name).map(|_| SHORT_LIVED);
+        let mut wanted = of_address.into_iter().chain(self.authority().profile.as_deref());
+        wanted.find(|&profile| directory.meta.profiles.contains_key(profile))
     }
 
     /// The window in which the CA wants a certificate to be renewed. `None` if it tells no windows.

@@ -6,4 +6,4 @@ mod ca;
 
 mod clock;
 
-pub(in crate::acme) use ca::{Ca, Session, given_up, retry_after};
+pub(in crate::acme) use ca::{Ca, SHORT_LIVED, Session, given_up, retry_after};

@@ -11,12 +11,15 @@ use super::caa;
 use super::finding::{Finding, State};
 use super::place;
 use super::reach;
+use crate::acme::ca::Ca;
 use crate::acme::context::{Context, client};
 use crate::acme::failure::FaultOf;
 use crate::acme::fleet::Proofs;
 use crate::acme::order::challenges;
+use crate::acme::protocol::messages::DirectoryUrls;
 use crate::config::plan::{ChallengeKind, UpstreamTls};
 use crate::net::dns::Lookup;
+use crate::tls::address_of;
 
 /// The time for all looks at a name.
 const TIME_MAX: Duration = Duration::from_secs(30);
@@ -67,6 +70,12 @@ async fn look_at_ca(context: &Context, name: &str) -> Vec<Finding> {
         Some(ahead) if ahead.unsigned_abs() < CLOCK_ERROR_MAX => Finding::unclear("clock", clock_text(ahead)),
         Some(ahead) => Finding::bad("clock", clock_text(ahead)),
     });
+    found.extend(look_at_profile(context, name, &opened.ca, &directory));
+    if address_of(name).is_some() {
+        // RFC 8659 is about domains.
+        found.push(Finding::fine("caa", "no record of CAA concerns an address"));
+        return found;
+    }
     let session = opened.ca.session().await.ok();
     let methods: Vec<&'static str> =
         challenges(name, &context.orders, 0).into_iter().map(ChallengeKind::word).collect();
@@ -79,6 +88,24 @@ async fn look_at_ca(context: &Context, name: &str) -> Vec<Finding> {
     };
     found.push(caa::look(&lookup(context).await, &asked).await);
     found
+}
+
+/// The profile that an order asks for. Nothing is told of names without one.
+fn look_at_profile(context: &Context, name: &str, ca: &Ca, directory: &DirectoryUrls) -> Option<Finding> {
+    let wanted = context.authority().profile.as_deref();
+    match (ca.profile(directory, name), wanted) {
+        (Some(profile), _) => Some(Finding::fine("profile", format!("{profile} is asked for"))),
+        (None, _) if address_of(name).is_some() => {
+            let text =
+                "the CA does not have the profile `shortlived`: it may not issue certificates for addresses";
+            Some(Finding::unclear("profile", text))
+        }
+        (None, Some(wanted)) => {
+            let text = format!("the CA does not have the profile `{wanted}`, so it is not asked for");
+            Some(Finding::unclear("profile", text))
+        }
+        (None, None) => None,
+    }
 }
 
 async fn look_at_addresses(context: &Context, name: &str) -> Vec<Finding> {

@@ -3,11 +3,11 @@
 mod check;
 
 mod caa;
-mod name;
 mod place;
 mod reach;
 
 mod finding;
+mod name;
 
 pub(in crate::acme) use check::{clock_text, first_reason, look_at};
 pub(in crate::acme) use finding::State;

@@ -10,13 +10,14 @@ use futures_lite::FutureExt;
 use smol::Timer;
 
 use super::finding::Finding;
+use super::name::is_private;
 use crate::acme::fleet::Proofs;
 use crate::acme::protocol::base64;
 use crate::config::plan::{ACME_CHALLENGES, CheckAt};
 use crate::http::Method;
 use crate::net::dns::{Kind, Lookup};
 use crate::net::{Answer, Client, Request, Url};
-use crate::tls::Issued;
+use crate::tls::{Issued, address_of, host_of};
 
 /// The time for the requests to one address.
 const TIME_MAX: Duration = Duration::from_secs(8);
@@ -64,7 +65,7 @@ impl<'a> Answered<'a> {
     fn new(asked: &Asked<'a>) -> Option<Self> {
         let issued = asked.issued;
         if let Some(proofs) = asked.proofs {
-            let (token, text) = proofs.token(asked.host)?;
+            let (token, text) = proofs.token(&host_of(asked.host))?;
             return Some(Self { issued, token, text });
         }
         let mut bytes = [0; 32];
@@ -84,6 +85,9 @@ impl Drop for Answered<'_> {
 
 /// The addresses of a name, and whether each leads here.
 pub(super) async fn look(lookup: &Lookup, asked: &Asked<'_>) -> Vec<Finding> {
+    if let Some(address) = address_of(asked.host) {
+        return vec![look_at(asked, address).await];
+    }
     let (v4, v6) = futures_lite::future::zip(
         lookup.resolve(asked.host, Kind::A),
         lookup.resolve(asked.host, Kind::Aaaa),
@@ -108,10 +112,13 @@ pub(super) async fn look(lookup: &Lookup, asked: &Asked<'_>) -> Vec<Finding> {
 }
 
 async fn look_at(asked: &Asked<'_>, address: IpAddr) -> Finding {
-    let record = if address.is_ipv6() { "AAAA" } else { "A" };
+    let shown = match (address_of(asked.host), address) {
+        (Some(_), _) => address.to_string(),
+        (None, IpAddr::V4(_)) => format!("A {address}"),
+        (None, IpAddr::V6(_)) => format!("AAAA {address}"),
+    };
     if asked.is_public && is_private(address) {
-        let text =
-            format!("{record} {address} is an address of a private network, which the CA cannot reach");
+        let text = format!("{shown} is an address of a private network, which the CA cannot reach");
         return Finding::bad("address", text);
     }
     let Some(answered) = Answered::new(asked) else {
@@ -124,26 +131,25 @@ async fn look_at(asked: &Asked<'_>, address: IpAddr) -> Finding {
     let reached = reach(asked, address, &answered).or(late).await;
     let port = if asked.in_clear { asked.at.http_port } else { asked.at.https_port };
     match reached {
-        Reached::Here(false) => Finding::fine("address", format!("{record} {address} leads here")),
+        Reached::Here(false) => Finding::fine("address", format!("{shown} leads here")),
         Reached::Here(true) if asked.in_clear => {
-            Finding::fine("address", format!("{record} {address} leads here, through Cloudflare"))
+            Finding::fine("address", format!("{shown} leads here, through Cloudflare"))
         }
         Reached::Here(true) | Reached::Cloudflare(_) => Finding::bad("address", cloudflare(&reached)),
         Reached::Other(what) => {
             Finding::bad("address", format!("{address} answers, but it is not this gate ({what})"))
         }
-        Reached::Refused if address.is_ipv6() => Finding::bad(
+        Reached::Refused if shown.starts_with("AAAA") => Finding::bad(
             "address",
             format!(
-                "AAAA {address} refuses port {port}, and the CA tries IPv6 first: remove the record or open the port"
+                "{shown} refuses port {port}, and the CA tries IPv6 first: remove the record or open the port"
             ),
         ),
         Reached::Refused => {
-            Finding::bad("address", format!("A {address} refuses port {port}: let it lead to this gate"))
+            Finding::bad("address", format!("{shown} refuses port {port}: let it lead to this gate"))
         }
         Reached::Unknown(why) => {
-            let text =
-                format!("{record} {address} cannot be asked from here, which may be due to a router: {why}");
+            let text = format!("{shown} cannot be asked from here, which may be due to a router: {why}");
             Finding::unclear("address", text)
         }
     }
@@ -190,56 +196,15 @@ async fn reach(asked: &Asked<'_>, address: IpAddr, answered: &Answered<'_>) -> R
 /// The place of a redirect: on the same host, or elsewhere. `None` if it is no redirect.
 fn next(asked: &Asked<'_>, answer: &Answer) -> Option<Result<Url, String>> {
     let location = answer.field("location").filter(|_| (300..400).contains(&answer.status))?;
-    let (is_tls, rest) = match location.split_once("://") {
-        Some(("https", rest)) => (true, rest),
-        Some(("http", rest)) => (false, rest),
-        _ => return Some(Err(plain(location))),
-    };
-    let (authority, target) = rest.find('/').map_or((rest, "/"), |at| rest.split_at(at));
-    let host = authority.split(':').next().unwrap_or_default();
-    if !host.eq_ignore_ascii_case(asked.host) || !target.bytes().all(|byte| byte.is_ascii_graphic()) {
+    let Some(url) = Url::parse_any(location).ok().filter(|url| url.host().eq_ignore_ascii_case(asked.host))
+    else {
         return Some(Err(plain(location)));
-    }
-    let port = if is_tls { asked.at.https_port } else { asked.at.http_port };
-    Some(Ok(Url::of_host(is_tls, asked.host, port, target)))
+    };
+    let port = if url.is_tls() { asked.at.https_port } else { asked.at.http_port };
+    Some(Ok(Url::of_host(url.is_tls(), asked.host, port, url.target())))
 }
 
 /// The beginning of what a server says, for a line of text.
 fn plain(text: &str) -> String {
     text.chars().filter(|char| !char.is_control()).take(80).collect()
-}
-
-fn is_private(address: IpAddr) -> bool {
-    match address {
-        IpAddr::V4(v4) => {
-            // 100.64.0.0/10 is for carriers (RFC 6598).
-            let is_shared = v4.octets()[0] == 100 && v4.octets()[1] & 0xc0 == 64;
-            v4.is_private() || v4.is_loopback() || v4.is_link_local() || v4.is_unspecified() || is_shared
-        }
-        IpAddr::V6(v6) => {
-            v6.is_loopback() || v6.is_unique_local() || v6.is_unicast_link_local() || v6.is_unspecified()
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn addresses_that_a_ca_cannot_reach_are_known() {
-        for (text, expected) in [
-            ("10.0.0.1", true),
-            ("100.64.0.1", true),
-            ("100.128.0.1", false),
-            ("127.0.0.1", true),
-            ("203.0.113.7", false),
-            ("::1", true),
-            ("fd00::1", true),
-            ("fe80::1", true),
-            ("2001:db8::1", false),
-        ] {
-            assert_eq!(is_private(text.parse().unwrap()), expected, "{text}");
-        }
-    }
 }

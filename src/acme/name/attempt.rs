@@ -3,11 +3,12 @@
 use std::time::Duration;
 
 use super::journal::Writer;
-use super::name::{Hold, Memory, Name, utc};
+use super::name::{Hold, Memory, Name};
 use crate::acme::attempts::{Record, is_expiring};
 use crate::acme::ca::{Ca, Session};
 use crate::acme::check;
 use crate::acme::context::{Context, Opened, now};
+use crate::acme::events::{Event, EventKind};
 use crate::acme::failure::{Failure, FaultOf};
 use crate::acme::fleet::adopt;
 use crate::acme::order::{Ordering, challenges};
@@ -61,17 +62,17 @@ impl Name {
         };
         let counters = &context.shared.counters;
         match issued {
-            Ok(validity) => {
+            Ok((kind, validity)) => {
                 memory.home = Some(ca);
-                counters.order(OrderResult::Ok);
-                let until = utc(validity.not_after);
-                tracing::info!(name = %self.name, %until, ca = context.authority().name(), "certificate issued");
+                counters.order(&context.authority().name(), OrderResult::Ok);
+                let (until, folder) = (Some(validity.not_after), context.store.live(&self.name));
+                context.happened(Event { until, folder, ..Event::new(kind, &self.name) });
                 (context.shared.changed)();
                 self.give_up_other_orders(ca, records).await;
                 Ok(())
             }
             Err(failure) => {
-                counters.order(failure.label());
+                counters.order(&context.authority().name(), failure.label());
                 self.fail(context, &mut journal, failure).await.map_err(Hold::of)
             }
         }
@@ -141,8 +142,10 @@ impl Name {
         }
         memory.is_doubted = true;
         let reason = format!("not ordered yet: {reason}");
-        tracing::warn!(name = %self.name, "{reason}; the next look is in {DOUBT:?}");
-        Err(Hold { until: now() + DOUBT.as_secs(), reason, is_turn: false })
+        let until = now() + DOUBT.as_secs();
+        let (next, told) = (Some(until), Some(reason.clone()));
+        context.happened(Event { next, reason: told, ..Event::new(EventKind::Held, &self.name) });
+        Err(Hold { until, reason, is_turn: false })
     }
 
     /// One order at the test system of the CA. Its certificate is thrown away. If the test system is in trouble, it says
@@ -194,7 +197,8 @@ impl Name {
         let opened = journal.opened.clone();
         let (issued, publisher) = (&context.shared.issued, opened.publisher.as_ref());
         let replaces = replaces.filter(|_| journal.record.may_replace());
-        let ordering = Ordering { ca, session, name: &self.name, challenges, replaces, issued, publisher };
+        let (name, key) = (&*self.name, context.orders.key);
+        let ordering = Ordering { ca, session, name, challenges, replaces, key, issued, publisher };
         ordering.run(known, journal).await
     }
 
@@ -205,7 +209,8 @@ impl Name {
         journal: &mut Writer,
         chain: Vec<u8>,
         key: Vec<u8>,
-    ) -> Result<Validity, Failure> {
+    ) -> Result<(EventKind, Validity), Failure> {
+        let kind = if self.validity().is_some() { EventKind::Renewed } else { EventKind::Issued };
         let (name, now) = (self.name.clone(), journal.now());
         let key = key_pem(&key).into_bytes();
         let unusable =
@@ -223,7 +228,7 @@ impl Name {
         journal.record.succeed(now);
         journal.write().await?;
         journal.forget_key().await?;
-        Ok(validity)
+        Ok((kind, validity))
     }
 
     async fn fail(&self, context: &Context, journal: &mut Writer, failure: Failure) -> Result<(), Failure> {
@@ -237,9 +242,9 @@ impl Name {
         if let Some(domain) = &failure.limited_domain {
             context.limit(domain, journal.record.not_before);
         }
-        let next = utc(journal.record.not_before.cast_signed());
-        let ca = context.authority().name();
-        tracing::warn!(name = %self.name, %next, ca, "no certificate: {}", failure.reason);
+        let kind = if failure.is_rate_limit { EventKind::RateLimited } else { EventKind::Failed };
+        let (next, reason) = (Some(journal.record.not_before), Some(failure.reason));
+        context.happened(Event { next, reason, ..Event::new(kind, &self.name) });
         journal.write().await?;
         if journal.record.order.is_none() {
             journal.forget_key().await?;

@@ -9,6 +9,7 @@ use crate::acme::failure::{Failure, FaultOf};
 use crate::acme::fleet::{SharedAnswer, share, unshare};
 use crate::acme::order::Journal;
 use crate::acme::protocol::x509::LeafKey;
+use crate::config::plan::KeyKind;
 
 /// The record of a name during an attempt.
 pub(in crate::acme) struct Writer {
@@ -82,14 +83,15 @@ impl Journal for Writer {
         self.write().await
     }
 
-    async fn key(&mut self) -> Result<Vec<u8>, Failure> {
+    async fn key(&mut self, kind: KeyKind) -> Result<Vec<u8>, Failure> {
         let file = key_file(&self.name);
         let read = file.clone();
         if let Some(der) = self.opened.blocking(move |opened| opened.store().0.read(&read)).await? {
             return Ok(der);
         }
         let unable = |_| Failure::new(FaultOf::Gate, "no key can be made");
-        let (_, der) = LeafKey::generate().map_err(unable)?;
+        // A key of RSA takes its time.
+        let (_, der) = smol::unblock(move || LeafKey::generate_of(kind)).await.map_err(unable)?;
         let bytes = der.clone();
         let write = move |opened: &Opened| {
             let (store, lock) = opened.store();

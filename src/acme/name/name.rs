@@ -12,12 +12,12 @@ use super::revocation::{is_revoked, revoke};
 use crate::acme::attempts::{Attempt, Record, Wait, choose, latest_renewal, renewal};
 use crate::acme::check;
 use crate::acme::context::{Context, now, record_file};
+use crate::acme::events::{Event, EventKind};
 use crate::acme::failure::{Failure, FaultOf};
 use crate::acme::fleet::hand_on;
 use crate::acme::protocol::ari;
 use crate::acme::shared::{Ask, View};
 use crate::acme::stored::newest;
-use crate::log::clock::Utc;
 use crate::metrics::NameState;
 use crate::tls::Validity;
 
@@ -67,6 +67,8 @@ impl Name {
     pub(in crate::acme) async fn keep(self) {
         if let Some(why) = check::in_vain(&self.name, &self.contexts[0].orders) {
             self.tell(NameState::Held, None, Some(why.to_owned()), None, Vec::new());
+            let reason = Some(why.to_owned());
+            self.contexts[0].happened(Event { reason, ..Event::new(EventKind::Held, &self.name) });
             return std::future::pending().await;
         }
         let mut asked: Option<Ask> = None;
@@ -229,8 +231,4 @@ fn history(records: &[Record]) -> Vec<Attempt> {
     let mut all: Vec<Attempt> = records.iter().flat_map(|record| record.history.iter().cloned()).collect();
     all.sort_by_key(|attempt| attempt.at);
     all
-}
-
-pub(super) fn utc(seconds: i64) -> Utc {
-    Utc::from(std::time::UNIX_EPOCH + Duration::from_secs(u64::try_from(seconds).unwrap_or_default()))
 }

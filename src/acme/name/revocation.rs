@@ -6,6 +6,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 
 use crate::acme::attempts::Record;
 use crate::acme::context::Context;
+use crate::acme::events::{Event, EventKind};
 use crate::acme::failure::Failure;
 use crate::acme::protocol::base64;
 
@@ -17,7 +18,7 @@ pub(super) async fn revoke(context: &Context, name: &Arc<str>, record: &mut Reco
     let (opened, session) = context.connect().await?;
     opened.ca.revoke(&session, &leaf).await?;
     record.revoked = Some(fingerprint(&leaf));
-    tracing::info!(%name, "certificate revoked");
+    context.happened(Event::new(EventKind::Revoked, name));
     opened.write(name, record).await
 }
 

@@ -6,6 +6,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::problem::Problem;
+use crate::tls::address_of;
 
 /// Authorizations of one order, and challenges of one authorization. An order of smolgate has one name.
 const ITEMS_MAX: usize = 32;
@@ -79,7 +80,14 @@ pub(in crate::acme) struct Authorization {
 /// The name of an authorization.
 #[derive(Debug, Deserialize)]
 pub(in crate::acme) struct Identifier {
-    pub(in crate::acme) value: String,
+    value: String,
+}
+
+impl Identifier {
+    /// Whether it is this name. An IPv6 address may have several spellings.
+    pub(in crate::acme) fn is_of(&self, name: &str) -> bool {
+        self.value == name || address_of(name).is_some_and(|address| address_of(&self.value) == Some(address))
+    }
 }
 
 /// One way to prove an authorization.
@@ -145,6 +153,15 @@ pub(in crate::acme) fn read_order(body: &[u8]) -> Result<Order, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn an_address_is_known_in_every_spelling_and_a_name_in_one() {
+        let is_of = |value: &str, name: &str| Identifier { value: value.to_owned() }.is_of(name);
+        assert!(is_of("2001:db8::1", "2001:db8::1") && is_of("2001:DB8:0:0::1", "2001:db8::1"));
+        assert!(is_of("a.test", "a.test") && is_of("192.0.2.7", "192.0.2.7"));
+        assert!(!is_of("2001:db8::2", "2001:db8::1") && !is_of("192.0.2.8", "192.0.2.7"));
+        assert!(!is_of("a.test", "192.0.2.7") && !is_of("A.test", "a.test"));
+    }
 
     /// Recorded from Pebble 2.4.
     const ORDER: &str = r#"{

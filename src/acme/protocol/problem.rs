@@ -13,7 +13,7 @@ const ADVICE: &[(&[&str], &str)] = &[
     (&["badCSR", "malformed", "orderNotReady"], "the CA does not understand smolgate: please report this"),
     (
         &["badPublicKey", "badSignatureAlgorithm"],
-        "this CA does not take the keys of smolgate, which are ECDSA with P-256",
+        "this CA does not take such keys: choose another `key` of `acme`",
     ),
     (&["badNonce", "serverInternal"], "the CA is in trouble: the order goes on later"),
     (&["badRevocationReason"], "the CA does not take this reason of a revocation"),
@@ -29,7 +29,10 @@ const ADVICE: &[(&[&str], &str)] = &[
     (&["invalidContact", "unsupportedContact"], "`email` is not an address that the CA takes"),
     (&["invalidProfile"], "the CA does not have this `profile`, or not for this account"),
     (&["rateLimited"], "the next attempt has the time that the CA named"),
-    (&["rejectedIdentifier", "unsupportedIdentifier"], "the CA issues no certificate for this name"),
+    (
+        &["rejectedIdentifier", "unsupportedIdentifier"],
+        "the CA issues no certificate for this name: choose another CA for it, or add a certificate file",
+    ),
     (&["tls"], "the CA cannot complete a TLS handshake with the name: does port 443 lead here?"),
     (&["userActionRequired"], "the CA wants a person to agree to its terms anew"),
 ];

@@ -79,12 +79,12 @@ impl Asked {
 
     /// Whether a handshake for the URL can begin. It always can where TLS is not terminated.
     pub(super) fn finds_certificate(&self, listener: &Listener) -> bool {
-        listener.tls.is_none() || has_certificate(listener, self.server_name())
+        listener.tls.is_none() || has_certificate(listener, Some(self.name.as_bytes()))
     }
 
     /// The name of the certificate that is ordered for the URL.
     pub(super) fn ordered_name(&self, listener: &Listener) -> Option<String> {
-        ordered_name(listener, self.server_name())
+        ordered_name(listener, Some(self.name.as_bytes()))
     }
 
     /// The certificate of a file for the URL, as a line.

@@ -48,6 +48,8 @@ pub(super) fn lower(
         cas,
         challenges,
         dns: source.dns,
+        key: source.key.unwrap_or_default(),
+        on_event: source.on_event,
         while_waiting: source.while_waiting.unwrap_or(WhileWaiting::SelfSigned),
         store: store.map_or_else(|| StorePlace::Folder(STORE.into()), |store| store.value),
     };

@@ -36,7 +36,8 @@ mod origin;
 pub use crate::config::keys::Secret;
 pub use acme::{
     AUTHORITIES, Bucket, CLOUDFLARE, CertificateAuthority, ChallengeKind, CheckAt, DnsChallenge, DnsProvider,
-    ExternalAccount, LEASE, Orders, REGION, STORE, SignatureAlgorithm, StorePlace, WhileWaiting,
+    EventProgram, ExternalAccount, KeyKind, LEASE, Orders, REGION, STORE, SignatureAlgorithm, StorePlace,
+    WhileWaiting,
 };
 pub use bind::Bind;
 pub use changes::{CertificateChanges, FileChanges, changes};

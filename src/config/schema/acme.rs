@@ -27,6 +27,13 @@ pub(super) const ACME: &[ByHand] = &[
         "The challenges, best first: http and tls, or dns if it is set up.",
     ),
     ("dns", Map("`dns` of `acme`"), "", "The way to answer challenges by DNS, which wildcards need."),
+    ("key", Words(&["p256", "p384", "rsa2048", "rsa4096"]), "p256", "The kind of new keys."),
+    (
+        "on_event",
+        Either(&[OneOrMany(&Text), Map("`on_event` of `acme`")]),
+        "",
+        "The program that is run after an event, with its arguments.",
+    ),
     (
         "while_waiting",
         Words(&["self_signed", "refuse"]),
@@ -39,6 +46,11 @@ pub(super) const ACME: &[ByHand] = &[
         "",
         "Whether an order waits if a look at the name finds a reason why it would fail. Default: at public authorities.",
     ),
+];
+
+pub(super) const ON_EVENT: &[ByHand] = &[
+    ("command", OneOrMany(&Text), REQUIRED, "The program, with its arguments."),
+    ("environment", OneOrMany(&Text), "", "The variables that the program gets besides PATH and HOME."),
 ];
 
 pub(super) const SELF_CHECK: &[ByHand] = &[

@@ -1,6 +1,6 @@
 //! The mappings of the native format, and the keys that are read by hand.
 
-use super::acme::{ACME, ACME_CA, ACME_DNS, EAB, SELF_CHECK, STORE, STORE_S3};
+use super::acme::{ACME, ACME_CA, ACME_DNS, EAB, ON_EVENT, SELF_CHECK, STORE, STORE_S3};
 use super::by_hand::{ByHand, PATH, REQUIRED};
 use super::files::FILES;
 use super::headers::{BOTH_MESSAGES, CHANGES, HEADERS, HSTS};
@@ -298,6 +298,7 @@ const MAPPINGS: &[Mapping] = &[
     Mapping { what: "the internal API", by_hand: &[INTERNAL_API], settings: &[] },
     Mapping { what: "`acme`", by_hand: &[ACME], settings: &[] },
     Mapping { what: "`ca` of `acme`", by_hand: &[ACME_CA], settings: &[] },
+    Mapping { what: "`on_event` of `acme`", by_hand: &[ON_EVENT], settings: &[] },
     Mapping { what: "`self_check` of `acme`", by_hand: &[SELF_CHECK], settings: &[] },
     Mapping { what: "`eab`", by_hand: &[EAB], settings: &[] },
     Mapping { what: "`dns` of `acme`", by_hand: &[ACME_DNS], settings: &[] },

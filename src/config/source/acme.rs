@@ -6,7 +6,9 @@ use std::sync::Arc;
 use super::acme_dns;
 use crate::config::decode::{Decoder, MappingReader};
 use crate::config::diagnostics::{Span, Spanned};
-use crate::config::plan::{ChallengeKind, CheckAt, DnsChallenge, Secret, WhileWaiting};
+use crate::config::plan::{
+    ChallengeKind, CheckAt, DnsChallenge, EventProgram, KeyKind, Secret, WhileWaiting,
+};
 use crate::config::syntax::{Node, Value, mask_secret};
 use crate::config::values::ValueError;
 use crate::config::values::authority::{directory, email, url};
@@ -21,6 +23,8 @@ pub(crate) struct AcmeSource {
     /// The challenges, each with its place.
     pub(crate) challenges: Vec<Spanned<ChallengeKind>>,
     pub(crate) dns: Option<DnsChallenge>,
+    pub(crate) key: Option<KeyKind>,
+    pub(crate) on_event: Option<EventProgram>,
     pub(crate) while_waiting: Option<WhileWaiting>,
     /// `None`: at public authorities.
     pub(crate) self_check: Option<bool>,
@@ -68,6 +72,8 @@ pub(super) fn acme(decoder: &mut Decoder<'_>, node: Node) -> Option<Spanned<Acme
     let challenges = fields.field("challenges", |decoder, node| Some(decoder.parsed_many(node, challenge)));
     let has_dns = fields.at("dns");
     let dns = fields.field("dns", acme_dns::dns);
+    let key = fields.parsed("key", key).map(|key| key.value);
+    let on_event = fields.field("on_event", on_event);
     let while_waiting = fields.parsed("while_waiting", |text| match text {
         "self_signed" => Ok(WhileWaiting::SelfSigned),
         "refuse" => Ok(WhileWaiting::Refuse),
@@ -92,6 +98,8 @@ pub(super) fn acme(decoder: &mut Decoder<'_>, node: Node) -> Option<Spanned<Acme
         staging,
         challenges: kinds,
         dns,
+        key,
+        on_event,
         while_waiting,
         self_check,
         self_check_at,
@@ -117,6 +125,25 @@ fn self_check(decoder: &mut Decoder<'_>, node: Node) -> Option<(Option<bool>, Ch
         https_port: https.unwrap_or(usual.https_port),
     };
     Some((Some(true), at))
+}
+
+/// `on_event`: a command, or `{command, environment}`.
+fn on_event(decoder: &mut Decoder<'_>, node: Node) -> Option<EventProgram> {
+    if !matches!(node.value, Value::Map(_)) {
+        let command = acme_dns::command(decoder, node).filter(|command| !command.is_empty())?;
+        return Some(EventProgram { command, environment: Vec::new() });
+    }
+    let mut fields = MappingReader::open(decoder, node, "`on_event` of `acme`")?;
+    fields.require(&["command"]);
+    let command = fields.field("command", acme_dns::command);
+    let environment = acme_dns::environment(&mut fields);
+    fields.close();
+    Some(EventProgram { command: command.filter(|command| !command.is_empty())?, environment })
+}
+
+fn key(text: &str) -> Result<KeyKind, ValueError> {
+    let known = KeyKind::ALL.into_iter().find(|kind| kind.word() == text);
+    known.ok_or_else(|| ValueError::hint("is not a kind of key", "write p256, p384, rsa2048 or rsa4096"))
 }
 
 fn port(text: &str) -> Result<u16, ValueError> {

@@ -92,11 +92,9 @@ struct Keys {
 
 impl Keys {
     fn read(fields: &mut MappingReader<'_, '_>) -> Self {
-        let environment =
-            fields.field("environment", |decoder, node| Some(decoder.parsed_many(node, variable)));
         Self {
             command: fields.field("command", command).unwrap_or_default(),
-            environment: environment.into_iter().flatten().map(|name| name.value).collect(),
+            environment: environment(fields),
             url: fields.parsed("url", authority::url).map(|url| url.value),
             username: fields.parsed("username", word).map(|name| name.value),
             password: fields.field("password", secret),
@@ -147,7 +145,7 @@ fn provider(text: &str) -> Result<&'static Provider, ValueError> {
 }
 
 /// The words of a command. A program with a slash in its path starts from the folder of the file.
-fn command(decoder: &mut Decoder<'_>, node: Node) -> Option<Vec<Arc<str>>> {
+pub(super) fn command(decoder: &mut Decoder<'_>, node: Node) -> Option<Vec<Arc<str>>> {
     let span = node.span;
     let words = decoder.one_or_many(node, Decoder::text);
     let resolved = words.iter().enumerate().map(|(index, word)| {
@@ -166,6 +164,12 @@ fn command(decoder: &mut Decoder<'_>, node: Node) -> Option<Vec<Arc<str>>> {
         }
         _ => Some(words),
     }
+}
+
+/// The names of variables that a program gets.
+pub(super) fn environment(fields: &mut MappingReader<'_, '_>) -> Vec<Arc<str>> {
+    let read = fields.field("environment", |decoder, node| Some(decoder.parsed_many(node, variable)));
+    read.into_iter().flatten().map(|name| name.value).collect()
 }
 
 fn variable(text: &str) -> Result<Arc<str>, ValueError> {

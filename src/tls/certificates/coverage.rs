@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::certificates::Certificates;
 use super::problem::Problem;
+use super::subject::address_of;
 use crate::config::plan::{Action, CertificateFiles, HostPattern, ListenerTls, OrderedHosts, Origin, Rule};
 
 /// Hosts that one message names.
@@ -39,15 +40,19 @@ pub(in crate::tls) fn missing(
     Some(Problem::error(origin, message, &hint(tls, is_of_dns)))
 }
 
-/// The names for which certificates are ordered. A host that one of them covers has none of its own.
+/// The names for which certificates are ordered, in the order of the rules. A host that one of them covers has none of its
+/// own.
 pub(in crate::tls) fn wanted(
     rules: &[Rule],
     certificates: &Certificates,
     ordered: &OrderedHosts,
-) -> HashSet<Box<str>> {
+) -> Vec<Box<str>> {
     let hosts = uncovered(rules, certificates, true).into_iter();
-    let mut names: HashSet<Box<str>> =
-        hosts.filter_map(|(host, _)| name(host, ordered.wildcards).map(String::into_boxed_str)).collect();
+    let mut seen: HashSet<Box<str>> = HashSet::new();
+    let mut names: Vec<Box<str>> = hosts
+        .filter_map(|(host, _)| name(host, ordered.wildcards).map(String::into_boxed_str))
+        .filter(|name| seen.insert(name.clone()))
+        .collect();
     let wildcards: HashSet<Box<str>> =
         names.iter().filter_map(|name| name.strip_prefix("*.")).map(Box::from).collect();
     let parent = |name: &str| name.split_once('.').map_or("", |(_, parent)| parent).to_owned();
@@ -58,7 +63,9 @@ pub(in crate::tls) fn wanted(
 /// The name of a certificate for a host that can be ordered.
 fn name(host: &HostPattern, wildcards: bool) -> Option<String> {
     match host {
-        HostPattern::Exact(host) => Some(host.to_string()),
+        HostPattern::Exact(host) => {
+            Some(address_of(host).map_or_else(|| host.to_string(), |address| address.to_string()))
+        }
         HostPattern::Wildcard(suffix) if wildcards => Some(format!("*.{suffix}")),
         HostPattern::Glob(glob) if wildcards => {
             glob.suffix_of_one_label().map(|suffix| format!("*.{suffix}"))
@@ -67,8 +74,8 @@ fn name(host: &HostPattern, wildcards: bool) -> Option<String> {
     }
 }
 
-/// Hosts of rules that no certificate has, each with the first rule that names it. Addresses are left out, because
-/// clients do not ask for them by name. With `to_order`, those of rules with `acme: false` are left out too.
+/// Hosts of rules that no certificate has, each with the first rule that names it. With `to_order`, those of rules with
+/// `acme: false` are left out. Without it, addresses are: clients do not ask for them by name.
 fn uncovered<'r>(
     rules: &'r [Rule],
     certificates: &Certificates,
@@ -91,7 +98,7 @@ fn uncovered<'r>(
         }
         let lacking = rule.hosts.iter().filter(|host| {
             let under = || host.patterns_over().iter().any(|over| needless.contains(over));
-            !is_covered(host, certificates) && !needless.contains(host) && !under()
+            !is_covered(host, certificates, to_order) && !needless.contains(host) && !under()
         });
         found.extend(lacking.filter(|host| seen.insert(host)).map(|host| (host, &rule.origin)));
     }
@@ -117,15 +124,17 @@ fn hint(tls: &ListenerTls, is_of_dns: bool) -> String {
     format!("{what}, or have it ordered (`acme`, SMOLGATE_ACME_EMAIL)")
 }
 
-/// Whether a certificate has the host. For a wildcard, a certificate for any of its hosts is enough.
-fn is_covered(host: &HostPattern, certificates: &Certificates) -> bool {
+/// Whether a certificate has the host. For a wildcard, a certificate for any of its hosts is enough. Clients that name
+/// no host get the default, so an address that is `to_order` needs it there.
+fn is_covered(host: &HostPattern, certificates: &Certificates, to_order: bool) -> bool {
     match host {
-        HostPattern::Exact(host) if is_address(host) => true,
-        HostPattern::Exact(host) => certificates.find_named(host).is_some(),
+        HostPattern::Exact(host) => match address_of(host) {
+            Some(address) => {
+                let mut default = certificates.find(None).iter().map(|index| certificates.entry(*index));
+                !to_order || default.any(|entry| entry.info.addresses.contains(&address))
+            }
+            None => certificates.find_named(host).is_some(),
+        },
         pattern => certificates.names(&pattern.first_label()).any(|name| pattern.matches(name.as_bytes())),
     }
-}
-
-fn is_address(host: &str) -> bool {
-    host.starts_with('[') || host.parse::<std::net::IpAddr>().is_ok()
 }

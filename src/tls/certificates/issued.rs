@@ -14,6 +14,7 @@ use rustls::server::NoServerSessionStorage;
 use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{ServerConfig, version};
 
+use super::subject::{address_of, challenge_name, host_of};
 use super::x509;
 use crate::config::plan::ACME_CHALLENGES;
 use crate::http::HostKey;
@@ -35,7 +36,7 @@ pub struct Issued {
     http: ArcSwap<HashMap<Box<str>, HttpAnswer>>,
     /// Answers the tokens of other gates.
     proof: ArcSwapOption<Proof>,
-    /// By name.
+    /// By the name that the authority asks for.
     tls: ArcSwap<HashMap<Box<str>, Arc<ServerConfig>>>,
 }
 
@@ -65,7 +66,7 @@ struct Certificate {
 
 #[derive(Clone)]
 struct HttpAnswer {
-    name: Box<str>,
+    host: Box<str>,
     text: Arc<str>,
 }
 
@@ -147,7 +148,7 @@ impl Issued {
 
     /// Answers requests for `token` at `name`, until [`Issued::end_http`].
     pub fn answer_http(&self, name: &str, token: &str, text: &str) {
-        let answer = HttpAnswer { name: name.into(), text: text.into() };
+        let answer = HttpAnswer { host: (&*host_of(name)).into(), text: text.into() };
         self.http.rcu(|before| {
             let mut all = HashMap::clone(before);
             all.insert(token.into(), answer.clone());
@@ -174,7 +175,7 @@ impl Issued {
         let token = path.strip_prefix(ACME_CHALLENGES.as_bytes())?.strip_prefix(b"/")?;
         let token = std::str::from_utf8(token).ok()?;
         if let Some(answer) = self.http.load().get(token) {
-            return (answer.name.as_bytes() == host).then(|| answer.text.clone());
+            return (answer.host.as_bytes() == host).then(|| answer.text.clone());
         }
         let proof = self.proof.load();
         proof.as_ref()?(std::str::from_utf8(host).ok()?, token)
@@ -183,18 +184,20 @@ impl Issued {
     /// Answers TLS challenges for `name` with this certificate, until [`Issued::end_tls`].
     pub fn answer_tls(&self, name: &str, certificate: &Arc<CertifiedKey>) {
         let Some(config) = challenge_config(certificate) else { return };
+        let asked = challenge_name(name);
         self.tls.rcu(|before| {
             let mut all = HashMap::clone(before);
-            all.insert(name.into(), config.clone());
+            all.insert((&*asked).into(), config.clone());
             all
         });
     }
 
     /// Ends the TLS challenge for `name`.
     pub fn end_tls(&self, name: &str) {
+        let asked = challenge_name(name);
         self.tls.rcu(|before| {
             let mut all = HashMap::clone(before);
-            all.remove(name);
+            all.remove(&*asked);
             all
         });
     }
@@ -234,7 +237,11 @@ fn check(name: &str, chain: &[u8], key: &[u8], now: i64) -> Result<Certificate, 
         .collect::<Result<_, _>>()
         .map_err(|error| format!("the chain is not valid PEM: {error}"))?;
     let own = chain.first().and_then(|own| x509::read(own)).ok_or("there is no certificate in the chain")?;
-    if !own.names.iter().any(|has| has == name) {
+    let has = match address_of(name) {
+        Some(address) => own.addresses.contains(&address),
+        None => own.names.iter().any(|has| has == name),
+    };
+    if !has {
         return Err(format!("the certificate is not for {name}"));
     }
     let validity = Validity { not_before: own.not_before, not_after: own.not_after };

@@ -10,6 +10,7 @@ mod issued;
 
 mod files;
 mod layout;
+mod subject;
 pub(super) mod x509;
 
 mod problem;
@@ -21,4 +22,5 @@ pub use issued::{Identity, Issued, Proof, Validity, life};
 pub use layout::may_count;
 pub use problem::Problem;
 pub(super) use problem::ProblemText;
-pub(super) use resolver::{Ordered, Resolver};
+pub(super) use resolver::{AddressResolver, Ordered, Resolver};
+pub use subject::{address_of, host_of};

@@ -2,6 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use rustls::server::{ClientHello, ResolvesServerCert};
@@ -9,6 +10,7 @@ use rustls::sign::CertifiedKey;
 
 use super::certificates::Certificates;
 use super::issued::Issued;
+use super::subject::address_of;
 use crate::config::plan::ClientAuth;
 use crate::http::HostKey;
 
@@ -26,19 +28,33 @@ pub(in crate::tls) struct Ordered {
     names: Arc<HashSet<Box<str>>>,
     /// Those of `names` that begin with `*.`, by the rest.
     wildcards: Arc<HashMap<Box<str>, Box<str>>>,
+    /// Those of `names` that are addresses, in the order of the rules.
+    addresses: Arc<[(IpAddr, Box<str>)]>,
     issued: Arc<Issued>,
 }
 
 impl Ordered {
-    pub(in crate::tls) fn new(names: HashSet<Box<str>>, issued: Arc<Issued>) -> Self {
+    pub(in crate::tls) fn new(names: Vec<Box<str>>, issued: Arc<Issued>) -> Self {
         let wildcard = |name: &str| Some((name.strip_prefix("*.")?.into(), name.into()));
         let wildcards = Arc::new(names.iter().filter_map(|name| wildcard(name)).collect());
-        Self { names: Arc::new(names), wildcards, issued }
+        let address = |name: &str| Some((address_of(name)?, name.into()));
+        let addresses = names.iter().filter_map(|name| address(name)).collect();
+        Self { names: Arc::new(names.into_iter().collect()), wildcards, addresses, issued }
     }
 
     /// The names, in no order.
     pub(in crate::tls) fn names(&self) -> impl Iterator<Item = &str> {
         self.names.iter().map(|name| &**name)
+    }
+
+    /// The certificates.
+    pub(in crate::tls) fn issued(&self) -> &Arc<Issued> {
+        &self.issued
+    }
+
+    /// The addresses among the names, in the order of the rules.
+    pub(in crate::tls) fn addresses(&self) -> &[(IpAddr, Box<str>)] {
+        &self.addresses
     }
 
     /// The name of the certificate for a host, if one is ordered.
@@ -51,6 +67,24 @@ impl Ordered {
     pub(in crate::tls) fn key(&self, host: Option<&HostKey>) -> Option<Arc<CertifiedKey>> {
         let host = std::str::from_utf8(host?.as_bytes()).ok()?;
         self.issued.key(self.name_for(host)?)
+    }
+}
+
+/// Finds the certificate for a client that names no host and connected to one address.
+pub(in crate::tls) struct AddressResolver {
+    pub(in crate::tls) name: Box<str>,
+    pub(in crate::tls) issued: Arc<Issued>,
+}
+
+impl fmt::Debug for AddressResolver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AddressResolver").finish_non_exhaustive()
+    }
+}
+
+impl ResolvesServerCert for AddressResolver {
+    fn resolve(&self, _: ClientHello<'_>) -> Option<Arc<CertifiedKey>> {
+        self.issued.key(&self.name)
     }
 }
 

@@ -7,6 +7,7 @@ mod store;
 
 pub use dns::{CLOUDFLARE, DnsChallenge, DnsProvider, SignatureAlgorithm};
 pub use orders::{
-    AUTHORITIES, CertificateAuthority, ChallengeKind, CheckAt, ExternalAccount, Orders, WhileWaiting,
+    AUTHORITIES, CertificateAuthority, ChallengeKind, CheckAt, EventProgram, ExternalAccount, KeyKind,
+    Orders, WhileWaiting,
 };
 pub use store::{Bucket, LEASE, REGION, STORE, StorePlace};

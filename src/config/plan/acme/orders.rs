@@ -19,6 +19,10 @@ pub struct Orders {
     pub challenges: Vec<ChallengeKind>,
     /// The way to answer challenges by DNS, which wildcards need.
     pub dns: Option<DnsChallenge>,
+    /// The kind of new keys.
+    pub key: KeyKind,
+    /// The program that is run after an event.
+    pub on_event: Option<EventProgram>,
     /// The certificate of a name that waits for its first one.
     pub while_waiting: WhileWaiting,
     /// Whether an order waits if a look at the name finds a reason why the authority would refuse it.
@@ -99,6 +103,44 @@ impl ChallengeKind {
             Self::Dns => "dns",
         }
     }
+}
+
+/// The kind of a certificate's key.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum KeyKind {
+    /// ECDSA with P-256.
+    #[default]
+    P256,
+    /// ECDSA with P-384.
+    P384,
+    /// RSA of 2,048 bits.
+    Rsa2048,
+    /// RSA of 4,096 bits.
+    Rsa4096,
+}
+
+impl KeyKind {
+    /// All kinds.
+    pub const ALL: [Self; 4] = [Self::P256, Self::P384, Self::Rsa2048, Self::Rsa4096];
+
+    /// The name in a configuration.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::P256 => "p256",
+            Self::P384 => "p384",
+            Self::Rsa2048 => "rsa2048",
+            Self::Rsa4096 => "rsa4096",
+        }
+    }
+}
+
+/// A program that is told of events.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventProgram {
+    /// The program and its arguments.
+    pub command: Vec<Arc<str>>,
+    /// The variables of the gate's environment that it gets.
+    pub environment: Vec<Arc<str>>,
 }
 
 /// The certificate of a name that waits for its first one.
