@@ -13,7 +13,7 @@ use super::demo::DemoVerb;
 use super::files::{Files, default_files, formats, lone_file, with_tip};
 use super::logging::Logging;
 use super::serve::ServeVerb;
-use super::words::{Call, CertsWhat, ControlVerb};
+use super::words::{Call, CertsWhat, ControlVerb, TranslatedVerb, translated};
 use crate::config::Format;
 
 /// A small reverse proxy: ordered HTTP and TCP rules from one YAML file.
@@ -83,6 +83,9 @@ pub enum Verb {
     /// The verbs of the feature `control`.
     #[command(flatten)]
     Control(ControlVerb),
+    /// The verbs that a command line of another program becomes.
+    #[command(flatten)]
+    Translated(TranslatedVerb),
     /// The verbs of the feature `demo`.
     #[command(flatten)]
     Demo(DemoVerb),
@@ -235,7 +238,8 @@ pub(super) fn command() -> clap::Command {
 }
 
 fn from(arguments: impl IntoIterator<Item = OsString>) -> Result<Verb, clap::Error> {
-    let CommandLine { run, test, verb } = parsed(arguments.into_iter().collect()).map_err(with_tip)?;
+    let words = translated(arguments.into_iter().collect());
+    let CommandLine { run, test, verb } = parsed(words).map_err(with_tip)?;
     let mut verb = match (test, verb) {
         (false, None) => return Ok(Verb::Run(run)),
         (true, None) => Verb::Check(Files::default()),
@@ -286,6 +290,7 @@ impl Verb {
             | Verb::Drain(Drain { call, .. })
             | Verb::Ready(Drain { call, .. }) => Some(&mut call.files),
             Verb::Control(verb) => Some(verb.files()),
+            Verb::Translated(verb) => verb.files(),
             Verb::Demo(_)
             | Verb::Hash
             | Verb::Serve(_)

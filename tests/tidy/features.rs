@@ -116,6 +116,18 @@ const FEATURES: &[Feature] = &[
         words: &[],
     },
     Feature {
+        name: "prox",
+        room: &[
+            "src/config/dialects/prox/",
+            "src/cli/words/prox.rs",
+            "src/cli/words/no_prox.rs",
+            "src/cli/offline/prox.rs",
+            "src/cli/offline/no_prox.rs",
+        ],
+        seam: &["src/config/dialects/mod.rs", "src/cli/words/mod.rs", "src/cli/offline/mod.rs"],
+        words: &["prox"],
+    },
+    Feature {
         name: "regex",
         room: &["src/config/plan/conditions/expression.rs"],
         // Without the feature, the key is an error of the configuration, so nothing else asks for it.
