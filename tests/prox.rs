@@ -244,7 +244,7 @@ fn a_balancer_takes_its_targets_in_turn_and_the_fallback_if_they_fail() {
     );
     let texts: Vec<String> = (0..4).map(|_| ask(&gate, "GET /turn", "a").text()).collect();
     assert_eq!(texts, ["one", "two", "one", "two"]);
-    assert_eq!(one.request().target(), "/base/turn");
+    assert_eq!(one.requests()[0].target(), "/base/turn");
     // An endpoint that fails is left out for a while, and two are tried for one request.
     until("the fallback is used", || ask(&gate, "GET /dead", "a").text() == "other");
     assert_eq!(other.requests()[0].target(), "/dead");
@@ -420,7 +420,38 @@ fn check_and_explain_name_the_lines_of_the_file() {
          ] } }, actions: { a: { type: 'proxy', upstream: 'localhost:3000' } } }",
     )]);
     let explained = place.run("explain -c config.json5 http://h.test:8080/b/x").fine();
-    assert!(explained.contains("config.json5:3") && explained.contains("web:1"), "{explained}");
+    assert!(explained.contains("config.json5:3  * ~^/b/  wins"), "{explained}");
     let checked = place.run("check config.json5").fine();
     assert!(checked.contains("1 listener, 3 rules, 1 upstream"), "{checked}");
+}
+
+#[test]
+fn its_command_line_is_understood() {
+    let upstream = Upstream::says("fine");
+    let text = format!(
+        "{{ services: {{ web: {{ listen: '127.0.0.1:0', routes: [{{ action: {{ type: 'proxy', upstream: '{}' }} }}] }} }} }}",
+        upstream.address()
+    );
+    let place = Place::with(&[("gate/config.json5", &text), ("broken.json5", "{ services: {} }")]);
+    for command in ["validate -config gate/config.json5", "prox validate --config=gate/config.json5"] {
+        let valid = place.run(command).fine();
+        assert_eq!(valid, "\u{2705} configuration is valid: gate/config.json5 (1 file(s))\n", "{command}");
+    }
+    let wrong = place.run("validate -config broken.json5").failed(1);
+    assert!(
+        wrong.contains("no services defined") && wrong.ends_with("\u{274c} configuration is not valid\n"),
+        "{wrong}"
+    );
+    let build = place.run("build -config gate/config.json5").failed(1);
+    assert!(build.contains("compiles nothing"), "{build}");
+    for words in [
+        &["serve", "-config", "gate/config.json5", "-watch=false"][..],
+        &["prox", "serve", "-config", "gate"],
+    ] {
+        let gate = Program::start(|command| {
+            command.args(words).current_dir(place.path()).env("INTERNAL_API_PORT", "127.0.0.1:0");
+        });
+        let mut client = Client::connect(gate.address("web"));
+        client.exchange("GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").expect(200, "fine");
+    }
 }

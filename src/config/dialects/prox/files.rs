@@ -3,7 +3,7 @@
 //! A service may be the path of a file or a folder, and a route the path of a file of routes. Such files name no
 //! further ones, so a loop cannot exist. A file may be used more than once.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use super::json5;
@@ -264,7 +264,17 @@ impl Collector<'_> {
     }
 }
 
-/// A path from a folder.
+/// A path from a folder, without `..` where a folder stands before it.
 fn joined(dir: &Path, path: &str) -> PathBuf {
-    dir.join(path.strip_prefix("./").filter(|rest| !rest.starts_with('/')).unwrap_or(path))
+    let mut all = PathBuf::new();
+    for part in dir.join(path).components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir if matches!(all.components().next_back(), Some(Component::Normal(_))) => {
+                all.pop();
+            }
+            part => all.push(part),
+        }
+    }
+    all
 }

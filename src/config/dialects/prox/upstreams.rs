@@ -16,6 +16,9 @@ use crate::config::values::target::{self, TargetText};
 /// The time for a connection, if neither the action nor the service says it.
 const DIAL: Duration = Duration::from_secs(30);
 
+/// The time for a connection that is passed on.
+const DIAL_TO_PASS: Duration = Duration::from_secs(10);
+
 /// The time between probes of a silent connection, if the service does not say it.
 const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
@@ -112,7 +115,8 @@ impl Destination<'_> {
     pub(super) fn pass(&self, upstream: &Text, decoder: &mut Decoder<'_>) -> Option<UpstreamUse> {
         let texts = self.texts(upstream, false, decoder)?;
         let targets = parsed(texts, tcp_target, decoder)?;
-        Some(self.inline(upstream.span, targets, UpstreamWritten::default()))
+        let settings = UpstreamWritten { connect_timeout: Some(DIAL_TO_PASS), ..UpstreamWritten::default() };
+        Some(self.inline(upstream.span, targets, settings))
     }
 
     fn inline(
