@@ -9,6 +9,7 @@ mod support;
 use std::fs;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::process::Stdio;
 use std::sync::Arc;
 
 use smolgate::config::plan::Plan;
@@ -444,13 +445,10 @@ fn its_command_line_is_understood() {
     );
     let build = place.run("build -config gate/config.json5").failed(1);
     assert!(build.contains("compiles nothing"), "{build}");
-    for words in [
-        &["serve", "-config", "gate/config.json5", "-watch=false"][..],
-        &["prox", "serve", "-config", "gate"],
-    ] {
-        let gate = Program::start(|command| {
-            command.args(words).current_dir(place.path()).env("INTERNAL_API_PORT", "127.0.0.1:0");
-        });
+    for line in ["serve -config gate/config.json5 -watch=false", "prox serve -config gate"] {
+        let mut command = place.command(line);
+        command.env("INTERNAL_API_PORT", "127.0.0.1:0").env("NO_COLOR", "1").stdout(Stdio::null());
+        let gate = Program::start_command(&mut command);
         let mut client = Client::connect(gate.address("web"));
         client.exchange("GET /x HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n").expect(200, "fine");
     }

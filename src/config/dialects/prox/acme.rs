@@ -12,9 +12,10 @@ use crate::config::decode::{Decoder, Text};
 use crate::config::diagnostics::{Span, Spanned};
 use crate::config::inputs::Inputs;
 use crate::config::plan::{
-    AUTHORITIES, CLOUDFLARE, ChallengeKind, DnsChallenge, DnsProvider, HostPattern, Secret, StorePlace,
+    AUTHORITIES, Bucket, CLOUDFLARE, ChallengeKind, DnsChallenge, DnsProvider, HostPattern, LEASE, REGION,
+    Secret, StorePlace,
 };
-use crate::config::source::{AcmeSource, AuthoritySource, Source};
+use crate::config::source::{AcmeSource, AuthoritySource, Source, bucket_keys};
 use crate::config::syntax::{Node, mask_secret};
 use crate::config::values::ValueError;
 use crate::config::values::authority::{directory, email};
@@ -96,7 +97,7 @@ pub(super) fn acme(
     let storage = fields.field("storage", Decoder::text).filter(|text| !text.text.is_empty());
     let at = fields.at("s3").or(storage_type.as_ref().map(|kind| kind.span));
     let has_s3 = fields.at("s3").is_some();
-    fields.field("s3", |decoder, node| s3(decoder, node, in_bucket));
+    let bucket = fields.field("s3", |decoder, node| s3(decoder, node, in_bucket));
     if in_bucket && !has_s3 {
         fields.decoder.report.error_hint(
             span,
@@ -110,12 +111,7 @@ pub(super) fn acme(
     });
     fields.close();
     if in_bucket {
-        if !matches!(source.store.as_ref().map(|store| &store.value), Some(StorePlace::Bucket(_))) {
-            let hint = "name the bucket in a native file beside this one: \
-                        `store: { s3: { bucket: NAME }, key: \"${file:/run/secrets/store_key}\" }`; `smolgate store key` makes a key";
-            let message = "a bucket holds keys of certificates, so the gate seals them with a key that this file has not";
-            decoder.report.error_hint(at.unwrap_or(span), message, hint);
-        }
+        keep_in_bucket(bucket, at.unwrap_or(span), source, decoder);
     } else {
         let path = dir.join(storage.as_ref().map_or(STORAGE, |storage| &storage.text));
         let span = storage.map_or(span, |storage| storage.span);
@@ -131,6 +127,21 @@ pub(super) fn acme(
     };
     source.acme.get_or_insert(Spanned { value: orders, span });
     Some(Orders { span, domains: domains.filter(|domains: &Vec<_>| !domains.is_empty()) })
+}
+
+/// Keeps certificates in a bucket, unless a native file names one.
+fn keep_in_bucket(bucket: Option<Bucket>, span: Span, source: &mut Source, decoder: &mut Decoder<'_>) {
+    let has_one = |store: &Spanned<StorePlace>| matches!(store.value, StorePlace::Bucket(_));
+    if source.store.as_ref().is_some_and(has_one) {
+        return;
+    }
+    let Some(bucket) = bucket else { return };
+    if bucket.keys.is_empty() {
+        let hint = "add `key: \"${file:/run/secrets/store_key}\"` to `s3`; `smolgate store key` makes one";
+        let message = "what is kept in a bucket is sealed, and this file has no key for that";
+        return decoder.report.error_hint(span, message, hint);
+    }
+    source.store = Some(Spanned { value: StorePlace::Bucket(Arc::new(bucket)), span });
 }
 
 /// The word or the URL of an authority.
@@ -229,26 +240,36 @@ fn resolver(decoder: &mut Decoder<'_>, text: &Text) -> Option<SocketAddr> {
     address
 }
 
-/// `s3`. Its values are for prox alone: a bucket of the gate needs a key that seals.
-fn s3(decoder: &mut Decoder<'_>, node: Node, is_used: bool) -> Option<()> {
+/// `s3`. A bucket of the gate needs a key that seals: `key`, which prox has not.
+fn s3(decoder: &mut Decoder<'_>, node: Node, is_used: bool) -> Option<Bucket> {
     let mut fields = open(decoder, node, S3)?;
     let span = fields.span;
-    let bucket = fields.field("bucket", Decoder::text);
-    if is_used && bucket.is_none_or(|bucket| bucket.text.is_empty()) {
+    let name = fields.field("bucket", Decoder::text).map(|name| name.text).filter(|name| !name.is_empty());
+    if is_used && name.is_none() {
         fields.decoder.report.error_hint(span, "acme.s3.bucket is required", "write the name of the bucket");
     }
     if fields.at("access_key").is_some() != fields.at("secret_key").is_some() {
         let message = "`access_key` and `secret_key` belong together";
         fields.decoder.report.error_hint(span, message, "name both, or none");
     }
-    for key in ["region", "endpoint", "access_key", "prefix"] {
-        fields.field(key, Decoder::text);
-    }
-    fields.field("secret_key", |decoder, node| {
+    let mut text =
+        |key| fields.field(key, Decoder::text).map(|text| text.text).filter(|text| !text.is_empty());
+    let [region, endpoint, user, prefix] = ["region", "endpoint", "access_key", "prefix"].map(&mut text);
+    let secret = fields.field("secret_key", |decoder, node| {
         mask_secret(&node, decoder.report);
         decoder.text(node)
     });
+    let keys = fields.field("key", |decoder, node| Some(bucket_keys(decoder, node))).unwrap_or_default();
     fields.flag("use_path_style");
     fields.close();
-    Some(())
+    Some(Bucket {
+        endpoint: endpoint.map(Into::into),
+        name: name?.into(),
+        prefix: prefix.map_or_else(Arc::default, |prefix| format!("{}/", prefix.trim_matches('/')).into()),
+        region: region.map_or_else(|| REGION.into(), Into::into),
+        login: user.map(Arc::from).zip(secret.map(|secret| Secret(secret.text.into()))),
+        root: None,
+        keys,
+        lease: LEASE,
+    })
 }

@@ -192,7 +192,8 @@ impl Collector<'_> {
             Some((at, fields.field(name, |_, node| Some(node))?))
         };
         let [plugins, actions, resources, own] = OF_FRAGMENT.map(&mut raw);
-        let keys = ["listen", "tls", "tls_cert", "tls_key", "acme", "h2", "config", "routes"];
+        let keys =
+            ["listen", "tls", "tls_cert", "tls_key", "acme", "h2", "config", "routes", "trusted_proxies"];
         let of_service = keys.map(|key| (key, raw(key)));
         fields.close();
         self.pools([plugins, actions, resources].map(|pool| pool.map(|(_, node)| node)));

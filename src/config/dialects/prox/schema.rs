@@ -55,6 +55,12 @@ const OF_SERVICE: &[ByHand] = &[
     ("config", Map(SETTINGS), "", "Limits and timeouts."),
     ("plugins", Either(&[TEXTS, Names(&Map(PLUGIN))]), "", "Plugins of all routes."),
     (
+        "trusted_proxies",
+        Form::OneOrMany(&Text),
+        "",
+        "Peers whose X-Forwarded-* fields are trusted. Not of prox.",
+    ),
+    (
         "routes",
         List(&Either(&[Text, Map(ROUTE)])),
         REQUIRED,
@@ -175,6 +181,7 @@ const OF_S3: &[ByHand] = &[
     ("access_key", Text, "", "The key."),
     ("secret_key", Text, "", "Its secret."),
     ("prefix", Text, "", "The beginning of all names in the bucket."),
+    ("key", Form::OneOrMany(&Text), "", "The key that seals what is kept there. Not of prox."),
     ("use_path_style", Flag, "false", "Without effect here."),
 ];
 

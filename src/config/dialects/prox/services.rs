@@ -200,6 +200,7 @@ impl Lowering<'_> {
             let items = list(decoder, node, "`routes`");
             Some(items.into_iter().map(|item| route(self.reader, decoder, item)).collect::<Vec<_>>())
         });
+        let trusted_proxies = plain::networks(&mut fields, "trusted_proxies");
         let routes = routes.unwrap_or_default();
         if routes.is_empty() {
             let hint = "write `routes: [{ action: \"NAME\" }]`";
@@ -231,6 +232,7 @@ impl Lowering<'_> {
                 response_timeout: Some(settings.response.unwrap_or(RESPONSE)),
                 ..LimitsWritten::default()
             },
+            trusted_proxies,
             ..HttpSource::default()
         };
         let listener = plain::listener(bind?, http);
