@@ -77,7 +77,8 @@ fn play(heading: &str, format: &str, address: &str, targets: &[u16]) {
         text = text.replace(&format!("127.0.0.1:{port}"), &whoami.1.to_string());
     }
     assert!(text.contains(address), "{text}");
-    let name = if console.iter().any(|line| line.contains("config.json5")) { "config.json5" } else { "config.yaml" };
+    let name =
+        if console.iter().any(|line| line.contains("config.json5")) { "config.json5" } else { "config.yaml" };
     let place = Place::with(&[(name, &text.replace(address, "127.0.0.1:0"))]);
     let gate = Program::start(|command| {
         command.arg(name).current_dir(place.path()).env("INTERNAL_API_PORT", "127.0.0.1:0");

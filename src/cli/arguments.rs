@@ -229,7 +229,7 @@ pub struct Drain {
 
 /// Parses the command line of this process. Ends the process if it is wrong (exit code 2) or asks for help (0).
 pub fn parse() -> Verb {
-    from(std::env::args_os()).unwrap_or_else(|error| error.exit())
+    from(translated(std::env::args_os().collect())).unwrap_or_else(|error| error.exit())
 }
 
 /// The whole command, for completion scripts.
@@ -238,8 +238,7 @@ pub(super) fn command() -> clap::Command {
 }
 
 fn from(arguments: impl IntoIterator<Item = OsString>) -> Result<Verb, clap::Error> {
-    let words = translated(arguments.into_iter().collect());
-    let CommandLine { run, test, verb } = parsed(words).map_err(with_tip)?;
+    let CommandLine { run, test, verb } = parsed(arguments.into_iter().collect()).map_err(with_tip)?;
     let mut verb = match (test, verb) {
         (false, None) => return Ok(Verb::Run(run)),
         (true, None) => Verb::Check(Files::default()),

@@ -19,7 +19,7 @@ pub fn translated(verb: &TranslatedVerb) -> ExitCode {
     }
 }
 
-/// What is wrong was said before the last line.
+/// The errors are said before the last line.
 fn validate(files: &Files) -> ExitCode {
     match checked(files) {
         Ok(described) => {

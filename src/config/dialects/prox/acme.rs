@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::keys::{open, text_list};
 use super::schema::{ACME, DNS, S3};
 use super::values;
-use crate::config::decode::{Decoder, Text};
+use crate::config::decode::{Decoder, MappingReader, Text};
 use crate::config::diagnostics::{Span, Spanned};
 use crate::config::inputs::Inputs;
 use crate::config::plan::{
@@ -64,18 +64,7 @@ pub(super) fn acme(
     let span = fields.span;
     fields.require(&["email"]);
     let email = fields.parsed("email", email).map(|email| email.value);
-    let ca = fields.field("ca", Decoder::text);
-    let cas =
-        fields.field("cas", |decoder, node| Some(text_list(decoder, node, "`cas`"))).unwrap_or_default();
-    if let Some(ca) = ca.as_ref().filter(|ca| !ca.text.is_empty() && !cas.is_empty()) {
-        fields.decoder.report.error_hint(
-            ca.span,
-            "`ca` and `cas` cannot stand together",
-            "leave one of them out",
-        );
-    }
-    let all: Vec<Text> = ca.into_iter().chain(cas).collect();
-    let cas = all.into_iter().filter_map(|ca| authority(fields.decoder, ca)).collect();
+    let cas = authorities(&mut fields);
     let challenge = fields.parsed("challenge", |text| match text {
         "" | "alpn" | "http" => Ok(false),
         "dns" => Ok(true),
@@ -142,6 +131,22 @@ fn keep_in_bucket(bucket: Option<Bucket>, span: Span, source: &mut Source, decod
         return decoder.report.error_hint(span, message, hint);
     }
     source.store = Some(Spanned { value: StorePlace::Bucket(Arc::new(bucket)), span });
+}
+
+/// `ca` or `cas`.
+fn authorities(fields: &mut MappingReader<'_, '_>) -> Vec<AuthoritySource> {
+    let ca = fields.field("ca", Decoder::text);
+    let cas =
+        fields.field("cas", |decoder, node| Some(text_list(decoder, node, "`cas`"))).unwrap_or_default();
+    if let Some(ca) = ca.as_ref().filter(|ca| !ca.text.is_empty() && !cas.is_empty()) {
+        fields.decoder.report.error_hint(
+            ca.span,
+            "`ca` and `cas` cannot stand together",
+            "leave one of them out",
+        );
+    }
+    let all: Vec<Text> = ca.into_iter().chain(cas).collect();
+    all.into_iter().filter_map(|ca| authority(fields.decoder, ca)).collect()
 }
 
 /// The word or the URL of an authority.

@@ -9,10 +9,10 @@ mod services;
 mod acme;
 mod routes;
 
-mod answers;
-mod upstreams;
+mod matches;
 
 mod actions;
+
 mod files;
 
 mod json5;

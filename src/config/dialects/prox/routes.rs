@@ -2,17 +2,18 @@
 
 use std::sync::Arc;
 
-use super::actions::{Action, ActionReader, Actions, Kind, Proxy};
-use super::answers::{self, Matched};
+use super::actions::{
+    self, Action, ActionReader, Actions, Balancer, Destination, Kind, Matched, Proxy, Transport, balancer,
+};
 use super::keys::{open, text_list, texts};
-use super::schema::{MATCH, ROUTE, SPEED};
-use super::upstreams::{Balancer, Destination, Transport, balancer};
-use super::values::{self, PathPattern};
+use super::matches::{Match, matched, speed};
+use super::schema::ROUTE;
+use super::values;
 use crate::config::decode::{Decoder, Text};
 use crate::config::diagnostics::{Span, Spanned, did_you_mean};
 use crate::config::dialects::plain;
 use crate::config::plan::{
-    Conditions, Edits, Headers, HeadersWritten, HostPattern, PoliciesWritten, Speed, SpeedGroup, Symlinks,
+    Conditions, Edits, Headers, HeadersWritten, HostPattern, PoliciesWritten, Speed, Symlinks,
 };
 use crate::config::source::{ActionSource, FilesSource, PassSource, RuleSource};
 use crate::config::syntax::{Node, Value};
@@ -34,19 +35,7 @@ enum ActionUse {
     Here(Box<Action>),
 }
 
-/// `match`.
-#[derive(Default)]
-struct Match {
-    /// The pattern, and its text.
-    domain: Option<(Spanned<HostPattern>, String)>,
-    /// Empty for every path.
-    paths: Vec<PathPattern>,
-    methods: Vec<Arc<str>>,
-    /// The place of `path` or `methods`.
-    of_request: Option<Span>,
-}
-
-/// What a route needs of the rest of the files.
+/// The rest of the files, as far as a route needs it.
 pub(super) struct Context<'a> {
     pub(super) service: &'a str,
     pub(super) actions: &'a Actions,
@@ -90,85 +79,6 @@ pub(super) fn route(reader: &ActionReader<'_>, decoder: &mut Decoder<'_>, node: 
         set: set.unwrap_or_default(),
         access_log,
     })
-}
-
-/// `{path, domain, methods, forward_proxy}`.
-fn matched(decoder: &mut Decoder<'_>, node: Node) -> Option<Match> {
-    let mut fields = open(decoder, node, MATCH)?;
-    let of_request = fields.at("path").or(fields.at("methods"));
-    let has_some = ["path", "domain", "forward_proxy"].iter().any(|key| fields.at(key).is_some());
-    let domain = fields.field("domain", |decoder, node| {
-        let text = decoder.text(node.clone())?.text;
-        Some((decoder.parsed(node, values::domain)?, text))
-    });
-    let paths = fields.field("path", paths);
-    let methods = fields.field("methods", |decoder, node| {
-        let items = text_list(decoder, node, "`methods`");
-        let mut methods = Vec::new();
-        for item in items {
-            match values::method(&item.text) {
-                Ok(method) if !methods.contains(&method) => methods.push(method),
-                Ok(_) => {}
-                Err(error) => decoder.value_error(&item, error),
-            }
-        }
-        Some(methods)
-    });
-    let forwards_at = fields.at("forward_proxy");
-    if let Some(span) = forwards_at.filter(|_| fields.flag("forward_proxy")) {
-        let message = "`forward_proxy` is not supported yet: the gate is no proxy that clients choose";
-        fields.decoder.report.error_hint(span, message, "leave the route out");
-    }
-    if !has_some {
-        let hint = "without `match`, a route takes every request";
-        fields.missing(&["path", "domain"], "`match` needs `path` or `domain`".to_owned(), hint);
-    }
-    fields.close();
-    Some(Match { domain, paths: paths.unwrap_or_default(), methods: methods.unwrap_or_default(), of_request })
-}
-
-/// Patterns with commas between them. Empty if one takes every path.
-fn paths(decoder: &mut Decoder<'_>, node: Node) -> Option<Vec<PathPattern>> {
-    let text = decoder.text(node)?;
-    let mut paths = Vec::new();
-    for part in text.text.split(',').map(str::trim).filter(|part| !part.is_empty()) {
-        let start = part.as_ptr().addr() - text.text.as_ptr().addr();
-        let span = text.place_of(start..start + part.len());
-        match values::path(part) {
-            Ok(path) => {
-                if part.ends_with('*') && path.prefix.is_none() {
-                    let message = format!("`{part}` takes this path alone, with its `*`");
-                    decoder.report.warning(Some(span), message, "write a slash in front of the `*`");
-                }
-                paths.push(path);
-            }
-            Err(error) => decoder.value_error(&Text::new(part.to_owned(), span, None), error),
-        }
-    }
-    if paths.is_empty() && !decoder.report.has_errors() {
-        decoder.report.error_hint(text.span, "`path` is empty", "leave it out for every path");
-    }
-    Some(paths)
-}
-
-/// `{download_mbps, upload_mbps, shared}`.
-fn speed(decoder: &mut Decoder<'_>, node: Node) -> Option<Speed> {
-    let mut fields = open(decoder, node, SPEED)?;
-    let span = fields.span;
-    let mut rate = |key| fields.parsed(key, values::rate);
-    let (download, upload) = (rate("download_mbps"), rate("upload_mbps"));
-    let shared = fields.flag("shared").then_some(SpeedGroup::OfPlace);
-    let has_some = ["download_mbps", "upload_mbps"].iter().any(|key| fields.at(key).is_some());
-    let is_wrong = [("download_mbps", &download), ("upload_mbps", &upload)];
-    let is_wrong = is_wrong.iter().any(|(key, rate)| fields.at(key).is_some() && rate.is_none());
-    let [download, upload] = [download, upload].map(|rate| rate.and_then(|rate| rate.value));
-    if download.is_none() && upload.is_none() && !is_wrong {
-        let hint = "write `download_mbps` or `upload_mbps`, or leave `speed` out";
-        let message = if has_some { "both speeds are 0" } else { "`speed` has no speed" };
-        fields.decoder.report.error_hint(span, message, hint);
-    }
-    fields.close();
-    (download.is_some() || upload.is_some()).then_some(Speed { download, upload, shared })
 }
 
 impl Route {
@@ -280,9 +190,9 @@ impl Route {
                 let upstream = destination.proxy(proxy, backup, context.transport, decoder)?;
                 Some(ActionSource::Proxy(plain::forward(upstream, None).into()))
             }
-            Kind::Static(answer) => answers::respond(answer, &matched, decoder).map(ActionSource::Respond),
+            Kind::Static(answer) => actions::respond(answer, &matched, decoder).map(ActionSource::Respond),
             Kind::File(path) => {
-                answers::file(path, context.reader.inputs, decoder).map(ActionSource::Respond)
+                actions::file(path, context.reader.inputs, decoder).map(ActionSource::Respond)
             }
             Kind::Root(_) => None,
             Kind::Pass(upstream) => {

@@ -4,12 +4,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::acme::{self, Orders};
-use super::actions::{ActionReader, Actions, resources};
+use super::actions::{ActionReader, Actions, Transport, resources};
 use super::files::{Project, ServiceFile, collect};
 use super::keys::{list, open, text_list};
 use super::routes::{Context, Route, route};
 use super::schema::{ADMIN, LOGGING, PLUGIN, SERVICE, SETTINGS};
-use super::upstreams::Transport;
 use super::values::{self, NEVER};
 use crate::config::decode::{Decoder, Text};
 use crate::config::diagnostics::{Span, Spanned, quoted};
@@ -166,7 +165,7 @@ fn plugins_are_missing(decoder: &mut Decoder<'_>, span: Span, name: &str) {
     decoder.report.error_hint(span, message, "leave it out, if requests may pass without it");
 }
 
-/// What services need of the rest of the files.
+/// The rest of the files, as far as services need it.
 struct Lowering<'a> {
     actions: &'a Actions,
     reader: &'a ActionReader<'a>,

@@ -5,12 +5,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::files::Named;
-use super::keys::{open, text_list, texts};
-use super::schema::{ACTION, RESOURCE};
-use super::values;
 use crate::config::decode::{Decoder, MappingReader, Text};
 use crate::config::diagnostics::{Spanned, did_you_mean, quoted};
+use crate::config::dialects::prox::files::Named;
+use crate::config::dialects::prox::keys::{open, text_list, texts};
+use crate::config::dialects::prox::schema::{ACTION, RESOURCE};
+use crate::config::dialects::prox::values;
 use crate::config::inputs::Inputs;
 use crate::config::plan::FieldEdit;
 use crate::config::syntax::{Node, Value};
@@ -18,15 +18,15 @@ use crate::config::values::{ValueError, header};
 use crate::http::Template;
 
 /// An action.
-pub(super) struct Action {
-    pub(super) plugins: Vec<Text>,
-    pub(super) access_log: Option<Text>,
+pub(in crate::config::dialects::prox) struct Action {
+    pub(in crate::config::dialects::prox) plugins: Vec<Text>,
+    pub(in crate::config::dialects::prox) access_log: Option<Text>,
     /// The name of another action.
-    pub(super) fallback: Option<Text>,
-    pub(super) kind: Kind,
+    pub(in crate::config::dialects::prox) fallback: Option<Text>,
+    pub(in crate::config::dialects::prox) kind: Kind,
 }
 
-pub(super) enum Kind {
+pub(in crate::config::dialects::prox) enum Kind {
     Proxy(Proxy),
     Static(Static),
     /// A folder.
@@ -38,34 +38,38 @@ pub(super) enum Kind {
     Drop,
 }
 
-pub(super) struct Proxy {
-    pub(super) upstream: Text,
-    pub(super) timeout: Option<Duration>,
-    pub(super) is_http2: bool,
-    pub(super) headers: Vec<FieldEdit>,
+pub(in crate::config::dialects::prox) struct Proxy {
+    pub(in crate::config::dialects::prox) upstream: Text,
+    pub(in crate::config::dialects::prox) timeout: Option<Duration>,
+    pub(in crate::config::dialects::prox) is_http2: bool,
+    pub(in crate::config::dialects::prox) headers: Vec<FieldEdit>,
 }
 
-pub(super) struct Static {
-    pub(super) status: u16,
-    pub(super) headers: Vec<(Arc<str>, Arc<str>)>,
-    pub(super) body: Option<Body>,
+pub(in crate::config::dialects::prox) struct Static {
+    pub(in crate::config::dialects::prox) status: u16,
+    pub(in crate::config::dialects::prox) headers: Vec<(Arc<str>, Arc<str>)>,
+    pub(in crate::config::dialects::prox) body: Option<Body>,
 }
 
 /// A resource.
 #[derive(Clone)]
-pub(super) struct Body {
-    pub(super) text: Text,
-    pub(super) is_json: bool,
+pub(in crate::config::dialects::prox) struct Body {
+    pub(in crate::config::dialects::prox) text: Text,
+    pub(in crate::config::dialects::prox) is_json: bool,
 }
 
 /// Resources by name. `None` for a wrong one, which was reported.
-pub(super) type Resources = HashMap<String, Option<Body>>;
+pub(in crate::config::dialects::prox) type Resources = HashMap<String, Option<Body>>;
 
 /// Actions by name. `None` for a wrong one, which was reported.
-pub(super) type Actions = HashMap<String, Option<Action>>;
+pub(in crate::config::dialects::prox) type Actions = HashMap<String, Option<Action>>;
 
 /// The resources of all files.
-pub(super) fn resources(decoder: &mut Decoder<'_>, named: Vec<Named>, inputs: &dyn Inputs) -> Resources {
+pub(in crate::config::dialects::prox) fn resources(
+    decoder: &mut Decoder<'_>,
+    named: Vec<Named>,
+    inputs: &dyn Inputs,
+) -> Resources {
     let resource = |(name, node): Named| (name.value, resource(decoder, node, inputs));
     named.into_iter().map(resource).collect()
 }
@@ -113,19 +117,27 @@ fn resource(decoder: &mut Decoder<'_>, node: Node, inputs: &dyn Inputs) -> Optio
 }
 
 /// Reads actions of files and of routes.
-pub(super) struct ActionReader<'a> {
-    pub(super) resources: &'a Resources,
-    pub(super) inputs: &'a dyn Inputs,
+pub(in crate::config::dialects::prox) struct ActionReader<'a> {
+    pub(in crate::config::dialects::prox) resources: &'a Resources,
+    pub(in crate::config::dialects::prox) inputs: &'a dyn Inputs,
 }
 
 impl ActionReader<'_> {
     /// The actions of all files.
-    pub(super) fn all(&self, decoder: &mut Decoder<'_>, named: Vec<Named>) -> Actions {
+    pub(in crate::config::dialects::prox) fn all(
+        &self,
+        decoder: &mut Decoder<'_>,
+        named: Vec<Named>,
+    ) -> Actions {
         named.into_iter().map(|(name, node)| (name.value, self.action(decoder, node))).collect()
     }
 
     /// An action.
-    pub(super) fn action(&self, decoder: &mut Decoder<'_>, node: Node) -> Option<Action> {
+    pub(in crate::config::dialects::prox) fn action(
+        &self,
+        decoder: &mut Decoder<'_>,
+        node: Node,
+    ) -> Option<Action> {
         let mut fields = open(decoder, node, ACTION)?;
         fields.require(&["type"]);
         let kind = fields.parsed("type", kind).map(|kind| kind.value);

@@ -4,9 +4,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::actions::{Body, Static};
-use super::values::PathPattern;
 use crate::config::decode::Decoder;
 use crate::config::diagnostics::Spanned;
+use crate::config::dialects::prox::values::PathPattern;
 use crate::config::inputs::Inputs;
 use crate::config::plan::Respond;
 use crate::http::{CaptureNames, Scope, Template, TemplateUse};
@@ -19,10 +19,10 @@ const HTML: &str = "text/html; charset=utf-8";
 const JSON: &str = "application/json";
 
 /// The match of the route that answers.
-pub(super) struct Matched<'r> {
+pub(in crate::config::dialects::prox) struct Matched<'r> {
     /// The pattern of the host, as written.
-    pub(super) domain: Option<&'r str>,
-    pub(super) paths: &'r [PathPattern],
+    pub(in crate::config::dialects::prox) domain: Option<&'r str>,
+    pub(in crate::config::dialects::prox) paths: &'r [PathPattern],
 }
 
 impl Matched<'_> {
@@ -86,7 +86,11 @@ impl Matched<'_> {
 }
 
 /// A `static` action.
-pub(super) fn respond(answer: &Static, matched: &Matched<'_>, decoder: &mut Decoder<'_>) -> Option<Respond> {
+pub(in crate::config::dialects::prox) fn respond(
+    answer: &Static,
+    matched: &Matched<'_>,
+    decoder: &mut Decoder<'_>,
+) -> Option<Respond> {
     let Static { status, headers, body } = answer;
     let mut headers = headers.clone();
     let template = match body {
@@ -124,7 +128,7 @@ fn sniffed(text: &str) -> &'static str {
 }
 
 /// One file for every path. It is read when the configuration is loaded.
-pub(super) fn file(
+pub(in crate::config::dialects::prox) fn file(
     path: &Spanned<std::path::PathBuf>,
     inputs: &dyn Inputs,
     decoder: &mut Decoder<'_>,

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::actions::Proxy;
-use super::keys::{open, text_list};
-use super::schema::BALANCER;
 use crate::config::decode::{Decoder, Text};
 use crate::config::diagnostics::{Span, Spanned};
+use crate::config::dialects::prox::keys::{open, text_list};
+use crate::config::dialects::prox::schema::BALANCER;
 use crate::config::plan::{Balance, UpstreamWritten};
 use crate::config::source::{Inline, UpstreamPolicySource, UpstreamUse};
 use crate::config::syntax::Node;
@@ -26,22 +26,22 @@ const KEEP_ALIVE: Duration = Duration::from_secs(30);
 const TARGET: &str = "{target}";
 
 /// A balancer.
-pub(super) struct Balancer {
-    pub(super) span: Span,
-    pub(super) balance: Spanned<Balance>,
-    pub(super) targets: Vec<Text>,
+pub(in crate::config::dialects::prox) struct Balancer {
+    pub(in crate::config::dialects::prox) span: Span,
+    pub(in crate::config::dialects::prox) balance: Spanned<Balance>,
+    pub(in crate::config::dialects::prox) targets: Vec<Text>,
 }
 
 /// Settings of connections to targets, of the service.
 #[derive(Default)]
-pub(super) struct Transport {
-    pub(super) dial_timeout: Option<Duration>,
-    pub(super) keep_alive: Option<Duration>,
-    pub(super) max_idle: Option<usize>,
+pub(in crate::config::dialects::prox) struct Transport {
+    pub(in crate::config::dialects::prox) dial_timeout: Option<Duration>,
+    pub(in crate::config::dialects::prox) keep_alive: Option<Duration>,
+    pub(in crate::config::dialects::prox) max_idle: Option<usize>,
 }
 
 /// `{type, targets, fallback}`.
-pub(super) fn balancer(decoder: &mut Decoder<'_>, node: Node) -> Option<Balancer> {
+pub(in crate::config::dialects::prox) fn balancer(decoder: &mut Decoder<'_>, node: Node) -> Option<Balancer> {
     let mut fields = open(decoder, node, BALANCER)?;
     let span = fields.span;
     if fields.at("type").is_none() {
@@ -77,14 +77,14 @@ pub(super) fn balancer(decoder: &mut Decoder<'_>, node: Node) -> Option<Balancer
 }
 
 /// The parts of a route that say where its requests go.
-pub(super) struct Destination<'r> {
-    pub(super) balancer: Option<&'r Balancer>,
-    pub(super) set: &'r [(Spanned<String>, Text)],
+pub(in crate::config::dialects::prox) struct Destination<'r> {
+    pub(in crate::config::dialects::prox) balancer: Option<&'r Balancer>,
+    pub(in crate::config::dialects::prox) set: &'r [(Spanned<String>, Text)],
 }
 
 impl Destination<'_> {
     /// The upstream of an action that forwards. `backup` is the action whose target is used if all others fail.
-    pub(super) fn proxy(
+    pub(in crate::config::dialects::prox) fn proxy(
         &self,
         proxy: &Proxy,
         backup: Option<&Proxy>,
@@ -112,7 +112,11 @@ impl Destination<'_> {
     }
 
     /// The upstream of an action that passes connections on.
-    pub(super) fn pass(&self, upstream: &Text, decoder: &mut Decoder<'_>) -> Option<UpstreamUse> {
+    pub(in crate::config::dialects::prox) fn pass(
+        &self,
+        upstream: &Text,
+        decoder: &mut Decoder<'_>,
+    ) -> Option<UpstreamUse> {
         let texts = self.texts(upstream, false, decoder)?;
         let targets = parsed(texts, tcp_target, decoder)?;
         let settings = UpstreamWritten { connect_timeout: Some(DIAL_TO_PASS), ..UpstreamWritten::default() };
