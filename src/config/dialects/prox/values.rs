@@ -76,7 +76,7 @@ pub(super) fn rate(text: &str) -> Result<Option<BitRate>, ValueError> {
         ValueError::hint("is not a speed", "write a number of millions of bits per second, such as 0.5");
     let rate: f64 = text.parse().map_err(|_| FORM)?;
     match rate * 1e6 {
-        bits if bits == 0.0 => Ok(None),
+        0.0 => Ok(None),
         bits if bits < 0.0 => Err(ValueError::hint("is a negative speed", "leave the key out for no limit")),
         bits if (8_000.0..=1e12).contains(&bits) => Ok(Some(BitRate(bits as u64))),
         _ => Err(ValueError::hint(

@@ -57,8 +57,8 @@ impl Reader<'_, '_> {
             let rest = &rest[blank..];
             if rest.starts_with("//") {
                 self.at += rest.find(['\n', '\r']).unwrap_or(rest.len());
-            } else if rest.starts_with("/*") {
-                match rest[2..].find("*/") {
+            } else if let Some(comment) = rest.strip_prefix("/*") {
+                match comment.find("*/") {
                     Some(end) => self.at += end + 4,
                     None => {
                         return Err(self.fault(self.at, "this comment is not closed", "end it with `*/`"));
