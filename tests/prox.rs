@@ -38,6 +38,7 @@ fn inputs(input: &str) -> (MemoryInputs, Vec<PathBuf>) {
     (memory, named)
 }
 
+#[cfg(feature = "http2")]
 fn outcome(input: &str) -> String {
     let (memory, paths) = inputs(input);
     match load(&paths, &memory) {
@@ -50,6 +51,8 @@ fn outcome(input: &str) -> String {
     }
 }
 
+/// A target with `proto` is an error without the feature.
+#[cfg(feature = "http2")]
 #[test]
 fn golden_files_give_what_they_say() {
     golden::compare(&golden_files("prox", 15), outcome);
