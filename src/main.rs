@@ -21,6 +21,7 @@ fn main() -> ExitCode {
         Verb::Drain(drain) => cli::drain(&drain),
         Verb::Ready(ready) => cli::ready(&ready),
         Verb::Control(verb) => cli::control(&verb),
+        Verb::Translated(verb) => cli::translated(&verb),
         Verb::Demo(verb) => verb.run(cli::explained),
         Verb::Hash => cli::hash(),
         Verb::Serve(verb) => verb.run(),

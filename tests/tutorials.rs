@@ -15,7 +15,7 @@ use std::process::{Child, Command, Stdio};
 use support::place::Place;
 use support::program::Program;
 
-/// A section of a page: its files, each with the first word behind `yaml`, and the lines of its console blocks.
+/// A section of a page: its files, each with the first word behind `yaml` or `json5`, and the lines of its console blocks.
 struct Section {
     files: Vec<(String, String)>,
     console: Vec<String>,
@@ -29,7 +29,7 @@ fn section(heading: &str) -> Section {
     for block in text.split("```").skip(1).step_by(2) {
         let (info, body) = block.split_once('\n').expect("a line that opens the block");
         match info.split_once(' ') {
-            Some(("yaml", format)) => files.push((format.to_owned(), body.to_owned())),
+            Some(("yaml" | "json5", format)) => files.push((format.to_owned(), body.to_owned())),
             None if info == "console" => console.extend(body.lines().map(str::to_owned)),
             _ => {}
         }
@@ -77,9 +77,11 @@ fn play(heading: &str, format: &str, address: &str, targets: &[u16]) {
         text = text.replace(&format!("127.0.0.1:{port}"), &whoami.1.to_string());
     }
     assert!(text.contains(address), "{text}");
-    let place = Place::with(&[("config.yaml", &text.replace(address, "127.0.0.1:0"))]);
+    let name =
+        if console.iter().any(|line| line.contains("config.json5")) { "config.json5" } else { "config.yaml" };
+    let place = Place::with(&[(name, &text.replace(address, "127.0.0.1:0"))]);
     let gate = Program::start(|command| {
-        command.arg("config.yaml").current_dir(place.path()).env("INTERNAL_API_PORT", "127.0.0.1:0");
+        command.arg(name).current_dir(place.path()).env("INTERNAL_API_PORT", "127.0.0.1:0");
     });
     let served = gate.address("http").to_string();
     let here = |written: &str| {
@@ -121,4 +123,10 @@ fn the_tutorial_of_locci_proxy_works() {
 #[test]
 fn the_tutorial_of_go_proxy_works() {
     play("go-proxy", "go-proxy", "127.0.0.1:8080", &[9000]);
+}
+
+#[cfg(feature = "prox")]
+#[test]
+fn the_tutorial_of_prox_works() {
+    play("prox", "prox", "127.0.0.1:8080", &[3000, 3001]);
 }

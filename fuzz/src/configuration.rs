@@ -1,4 +1,4 @@
-//! Configurations, native ones and compose files: each gives a plan whose view loads again, or errors with
+//! Configurations, native ones, compose files and files of prox: each gives a plan whose view loads again, or errors with
 //! existing places.
 
 use std::collections::BTreeMap;
@@ -16,7 +16,7 @@ pub fn holds(bytes: &[u8]) {
     let files = files(text);
     let environment = MemoryInputs::new().env("HOST", "api.internal").env("EMPTY", "");
     let memory = files.iter().fold(environment, |memory, (path, text)| memory.file(path, text));
-    let named = ["smolgate.yml", "app.yaml", "compose.yaml"].map(PathBuf::from);
+    let named = ["smolgate.yml", "app.yaml", "compose.yaml", "config.json5"].map(PathBuf::from);
     let named: Vec<PathBuf> = named.into_iter().filter(|path| files.contains_key(path)).collect();
     match load(&named, &memory) {
         Err(errors) => {
@@ -74,7 +74,7 @@ fn check_place(one: &Diagnostic, files: &BTreeMap<PathBuf, String>) {
 /// The inputs of the golden files of both kinds.
 pub fn seeds() -> Vec<Vec<u8>> {
     let mut seeds = Vec::new();
-    for (kind, file) in [("compose", None), ("config", Some("smolgate.yml"))] {
+    for (kind, file) in [("compose", None), ("config", Some("smolgate.yml")), ("prox", Some("config.json5"))] {
         let folder = format!("{}/../tests/golden/{kind}", env!("CARGO_MANIFEST_DIR"));
         for entry in std::fs::read_dir(folder).expect("the folder of golden files") {
             let text = std::fs::read_to_string(entry.expect("an entry").path()).expect("a golden file");

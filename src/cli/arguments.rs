@@ -13,7 +13,7 @@ use super::demo::DemoVerb;
 use super::files::{Files, default_files, formats, lone_file, with_tip};
 use super::logging::Logging;
 use super::serve::ServeVerb;
-use super::words::{Call, CertsWhat, ControlVerb};
+use super::words::{Call, CertsWhat, ControlVerb, TranslatedVerb, translated};
 use crate::config::Format;
 
 /// A small reverse proxy: ordered HTTP and TCP rules from one YAML file.
@@ -83,6 +83,9 @@ pub enum Verb {
     /// The verbs of the feature `control`.
     #[command(flatten)]
     Control(ControlVerb),
+    /// The verbs that a command line of another program becomes.
+    #[command(flatten)]
+    Translated(TranslatedVerb),
     /// The verbs of the feature `demo`.
     #[command(flatten)]
     Demo(DemoVerb),
@@ -226,7 +229,7 @@ pub struct Drain {
 
 /// Parses the command line of this process. Ends the process if it is wrong (exit code 2) or asks for help (0).
 pub fn parse() -> Verb {
-    from(std::env::args_os()).unwrap_or_else(|error| error.exit())
+    from(translated(std::env::args_os().collect())).unwrap_or_else(|error| error.exit())
 }
 
 /// The whole command, for completion scripts.
@@ -286,6 +289,7 @@ impl Verb {
             | Verb::Drain(Drain { call, .. })
             | Verb::Ready(Drain { call, .. }) => Some(&mut call.files),
             Verb::Control(verb) => Some(verb.files()),
+            Verb::Translated(verb) => verb.files(),
             Verb::Demo(_)
             | Verb::Hash
             | Verb::Serve(_)

@@ -60,7 +60,9 @@ impl Files {
 pub(super) fn lone_file(error: &clap::Error, words: &[OsString]) -> Option<usize> {
     let unknown = [ContextKind::InvalidArg, ContextKind::InvalidSubcommand].map(|kind| error.get(kind));
     let file = unknown.into_iter().flatten().find_map(|value| match value {
-        ContextValue::String(text) if [".yml", ".yaml"].iter().any(|end| text.ends_with(end)) => Some(text),
+        ContextValue::String(text) if Format::suffixes().any(|end| text.ends_with(&format!(".{end}"))) => {
+            Some(text)
+        }
         _ => None,
     })?;
     let is_named = |word: &OsString| ["-c", "--config"].iter().any(|option| word == option);

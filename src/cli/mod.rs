@@ -39,8 +39,10 @@ pub use demo::DemoVerb;
 pub use disk::DiskInputs;
 pub use files::{Files, NamedFiles};
 pub use logging::Logging;
-pub use offline::{adapt, check, completion, explain, explained, hash, routes, schema, store_key, version};
+pub use offline::{
+    adapt, check, completion, explain, explained, hash, routes, schema, store_key, translated, version,
+};
 pub use remote::{certs, control, drain, healthcheck, ready, reload, tail, top, upstreams};
 pub use serve::ServeVerb;
 pub use service::run;
-pub use words::{Call, CertsAction, CertsWhat, ControlVerb};
+pub use words::{Call, CertsAction, CertsWhat, ControlVerb, TranslatedVerb};

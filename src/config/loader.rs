@@ -118,7 +118,7 @@ fn load_traced(written: &Files, overlay: &Overlay, inputs: &dyn Inputs) -> Resul
 
 /// Whether a file is one of a configuration, by its keys.
 pub fn is_known(path: &Path, inputs: &dyn Inputs) -> bool {
-    let file = read_file(path.into(), inputs, &mut Report::default());
+    let file = read_file(path.into(), None, inputs, &mut Report::default());
     file.is_some_and(|file| Format::knows(&file.tree.root))
 }
 
@@ -163,9 +163,9 @@ pub(super) fn read_sets(
     let configured = expand_folders(&written.config, inputs, report);
     let mut is_empty = !configured.is_empty() && written.named.is_empty();
     for path in configured {
-        if let Some(mut file) = read_file(path, inputs, report) {
+        if let Some(mut file) = read_file(path, written.format, inputs, report) {
             is_empty &= matches!(file.tree.root.value, Value::Null);
-            let format = written.format.unwrap_or_else(|| Format::of(&file.tree.root));
+            let format = written.format.unwrap_or_else(|| Format::of(&file.path, &file.tree.root));
             format.refuse_other_keys(&mut file.tree.root, report);
             let Format(dialect) = format;
             files[dialect].push(vec![file]);
@@ -183,7 +183,7 @@ pub(super) fn read_sets(
             let is_new = |path: &PathBuf| !files.iter().flatten().any(|known| known.path == *path);
             let new: Vec<PathBuf> = paths.into_iter().filter(is_new).collect();
             let mut new: Vec<ConfigFile> =
-                new.into_iter().filter_map(|path| read_file(path, inputs, report)).collect();
+                new.into_iter().filter_map(|path| read_file(path, Some(*format), inputs, report)).collect();
             new.iter_mut().for_each(|file| format.refuse_other_keys(&mut file.tree.root, report));
             files.push(new);
         }
@@ -217,11 +217,17 @@ fn expand_folders(files: &[PathBuf], inputs: &dyn Inputs, report: &mut Report) -
 
 fn is_configuration(path: &Path) -> bool {
     let hidden = path.file_name().is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
-    !hidden && path.extension().is_some_and(|extension| extension == "yml" || extension == "yaml")
+    !hidden && path.extension().is_some_and(|extension| Format::suffixes().any(|known| extension == known))
 }
 
-/// Reads one file. Returns `None` if it cannot be read, or is not YAML. Then the report has the error.
-fn read_file(path: PathBuf, inputs: &dyn Inputs, report: &mut Report) -> Option<ConfigFile> {
+/// Reads one file, whose format may be known. Returns `None` if it cannot be read, or is not in the syntax of its format.
+/// Then the report has the error.
+fn read_file(
+    path: PathBuf,
+    format: Option<Format>,
+    inputs: &dyn Inputs,
+    report: &mut Report,
+) -> Option<ConfigFile> {
     let text: Arc<str> = match inputs.read(&path) {
         // A byte order mark would shift every column of the first line.
         Ok(text) => text.strip_prefix('\u{feff}').unwrap_or(&text).into(),
@@ -240,6 +246,9 @@ fn read_file(path: PathBuf, inputs: &dyn Inputs, report: &mut Report) -> Option<
         return None;
     }
     let file = report.add_file(&path, &text);
+    if let Some(parse) = Format::parser(format, &path, &text) {
+        return parse(&text, file, report).map(|tree| ConfigFile { path, tree });
+    }
     if let Some(foreign) = foreign::of_text(&path, &text) {
         report.error_hint(foreign.span(file), foreign.message, foreign.hint);
         return None;

@@ -328,7 +328,7 @@ fn lines(path: &Path) -> usize {
 }
 
 /// Folders and files that a feature adds.
-const OPTIONAL: [&str; 24] = [
+const OPTIONAL: [&str; 27] = [
     "src/config/overlay",
     "src/internal_api/v1",
     "src/cli/words/control.rs",
@@ -337,6 +337,9 @@ const OPTIONAL: [&str; 24] = [
     "src/config/dialects/go_proxy",
     "src/config/dialects/locci",
     "src/config/dialects/plain",
+    "src/config/dialects/prox",
+    "src/cli/words/prox.rs",
+    "src/cli/offline/prox.rs",
     "src/demo",
     "src/cli/demo.rs",
     "src/encoding",

@@ -116,6 +116,18 @@ const FEATURES: &[Feature] = &[
         words: &[],
     },
     Feature {
+        name: "prox",
+        room: &[
+            "src/config/dialects/prox/",
+            "src/cli/words/prox.rs",
+            "src/cli/words/no_prox.rs",
+            "src/cli/offline/prox.rs",
+            "src/cli/offline/no_prox.rs",
+        ],
+        seam: &["src/config/dialects/mod.rs", "src/cli/words/mod.rs", "src/cli/offline/mod.rs"],
+        words: &["prox"],
+    },
+    Feature {
         name: "regex",
         room: &["src/config/plan/conditions/expression.rs"],
         // Without the feature, the key is an error of the configuration, so nothing else asks for it.
@@ -221,7 +233,7 @@ mod tests {
 
     #[test]
     fn a_feature_without_comment_default_or_row_is_found() {
-        let good = "[features]\n# All.\ndefault = [\"acme\", \"auth\", \"compose\", \"compress\", \"control\", \"demo\", \"dialects\", \"files\", \"http2\", \"jwt\", \"page\", \"regex\", \"s3\"]\n# Orders.\nacme = []\n# Users.\nauth = []\n# Labels.\ncompose = []\n# Gzip.\ncompress = []\n# Change.\ncontrol = []\n# Try.\ndemo = []\n# Others.\ndialects = []\n# Files.\nfiles = []\n# Streams.\nhttp2 = []\n# Tokens.\njwt = []\n# See.\npage = []\n# Match.\nregex = []\n# Keep.\ns3 = []\n# Shorter.\nzstd = []\n\n[x]\n";
+        let good = "[features]\n# All.\ndefault = [\"acme\", \"auth\", \"compose\", \"compress\", \"control\", \"demo\", \"dialects\", \"files\", \"http2\", \"jwt\", \"page\", \"prox\", \"regex\", \"s3\"]\n# Orders.\nacme = []\n# Users.\nauth = []\n# Labels.\ncompose = []\n# Gzip.\ncompress = []\n# Change.\ncontrol = []\n# Try.\ndemo = []\n# Others.\ndialects = []\n# Files.\nfiles = []\n# Streams.\nhttp2 = []\n# Tokens.\njwt = []\n# See.\npage = []\n# Routes.\nprox = []\n# Match.\nregex = []\n# Keep.\ns3 = []\n# Shorter.\nzstd = []\n\n[x]\n";
         assert_eq!(declared(good), [""; 0]);
         assert_eq!(declared(&good.replace("# Try.\n", "")).len(), 1);
         assert_eq!(declared(&good.replace(", \"regex\"", "")).len(), 1);

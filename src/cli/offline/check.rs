@@ -13,16 +13,22 @@ use crate::gate;
 /// Reads and checks the configuration, and prints a summary. A rejected service is an error here, although the
 /// gate would run.
 pub fn check(files: &Files) -> ExitCode {
-    match configuration::read_described(files) {
+    match checked(files) {
+        Ok(described) => output::result(&(summary(&described) + &ordered(&described.plan))),
         Err(code) => code,
-        Ok(described) => {
-            let plan = &described.plan;
-            let certificates = check_certificates(&described);
-            let files = check_files(plan);
-            let level = logging::check(|name| described.variable(name), plan.settings.log_level);
-            let wrong = rejected(plan).or(certificates).or(files).or(level);
-            wrong.unwrap_or_else(|| output::result(&(summary(&described) + &ordered(plan))))
-        }
+    }
+}
+
+/// Reads and checks the configuration, and says what is wrong.
+pub(super) fn checked(files: &Files) -> Result<Described, ExitCode> {
+    let described = configuration::read_described(files)?;
+    let plan = &described.plan;
+    let certificates = check_certificates(&described);
+    let files = check_files(plan);
+    let level = logging::check(|name| described.variable(name), plan.settings.log_level);
+    match rejected(plan).or(certificates).or(files).or(level) {
+        Some(wrong) => Err(wrong),
+        None => Ok(described),
     }
 }
 

@@ -4,6 +4,9 @@ mod explain;
 
 mod outcome;
 
+#[cfg_attr(not(feature = "prox"), path = "no_prox.rs")]
+mod prox;
+
 mod adapt;
 mod hash;
 mod check;
@@ -19,6 +22,7 @@ pub use check::check;
 pub use completion::{completion, version};
 pub use explain::{explain, explained};
 pub use hash::hash;
+pub use prox::translated;
 pub use routes::routes;
 pub use schema::schema;
 pub use store_key::store_key;

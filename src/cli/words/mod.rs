@@ -2,6 +2,8 @@
 
 #[cfg_attr(not(feature = "control"), path = "no_control.rs")]
 mod control;
+#[cfg_attr(not(feature = "prox"), path = "no_prox.rs")]
+mod prox;
 
 mod call;
 mod certs;
@@ -11,3 +13,5 @@ pub use certs::{CertsAction, CertsWhat};
 pub use control::ControlVerb;
 #[cfg(feature = "control")]
 pub(super) use control::{Route, RouteName, Server};
+pub use prox::TranslatedVerb;
+pub(super) use prox::translated;

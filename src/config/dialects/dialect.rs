@@ -9,6 +9,7 @@ use crate::config::described::DescribedGate;
 use crate::config::diagnostics::Report;
 use crate::config::inputs::Inputs;
 use crate::config::source::Source;
+use crate::config::syntax::{Node, Tree};
 
 /// A row of the table.
 pub(crate) struct Dialect {
@@ -18,7 +19,7 @@ pub(crate) struct Dialect {
     pub(super) about: &'static str,
     /// Keys at the top of a file that only this dialect has. One of them tells the dialect.
     pub(super) keys: &'static [&'static str],
-    /// Keys at the top that the native format has too.
+    /// Keys at the top that other formats have too.
     pub(super) shared: &'static [&'static str],
     /// Files that are tried if none is named.
     pub(super) default_files: &'static [&'static str],
@@ -26,6 +27,8 @@ pub(crate) struct Dialect {
     pub(super) common_files: &'static [&'static str],
     /// The option that names files of this dialect: `--NAME FILE`.
     pub(super) option: Option<FileOption>,
+    /// The syntax of its files, if that is not YAML.
+    pub(super) syntax: Option<OwnSyntax>,
     /// A JSON Schema of its files.
     pub(super) schema: fn() -> Value,
     /// The gate that the files describe, if they say how to start one. The report is for this alone.
@@ -40,6 +43,21 @@ pub(crate) struct Dialect {
 
 /// See [`Dialect::describe`].
 type Describe = fn(Vec<Vec<ConfigFile>>, &dyn Inputs, &mut Report) -> Option<DescribedGate>;
+
+/// A syntax that is not YAML.
+pub(super) struct OwnSyntax {
+    /// The extension of files in it. A folder stands for those files, too.
+    pub(super) suffix: &'static str,
+    /// Whether a text is in it.
+    pub(super) takes: fn(&Path, &str) -> bool,
+    /// Parses a text. Errors go to the report.
+    pub(super) parse: Parse,
+    /// Whether a file is of this dialect, if keys at the top do not tell.
+    pub(super) is_own: fn(&Path, &Node) -> bool,
+}
+
+/// See [`OwnSyntax::parse`].
+pub(crate) type Parse = fn(&str, u32, &mut Report) -> Option<Tree>;
 
 /// Labels of other programs, which can be written anew in a dialect.
 pub(crate) struct ForeignLabels {

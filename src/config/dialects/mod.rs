@@ -13,6 +13,9 @@ mod go_proxy;
 #[cfg(feature = "dialects")]
 pub(in crate::config) mod locci;
 
+#[cfg(feature = "prox")]
+mod prox;
+
 #[cfg(feature = "dialects")]
 mod plain;
 
@@ -22,9 +25,11 @@ mod dialect;
 
 mod file;
 
-pub(crate) use dialect::Dialect;
 pub use dialect::FileOption;
+pub(crate) use dialect::{Dialect, Parse};
 pub(crate) use file::ConfigFile;
+
+use std::path::Path;
 
 use super::diagnostics::Report;
 use super::schema;
@@ -40,6 +45,8 @@ pub(crate) const DIALECTS: &[Dialect] = &[
     go_proxy::DIALECT,
     #[cfg(feature = "dialects")]
     locci::DIALECT,
+    #[cfg(feature = "prox")]
+    prox::DIALECT,
 ];
 
 /// A dialect, by its index in the table.
@@ -123,14 +130,37 @@ impl Format {
     /// Whether a key is one of the native format that this one has not, or tells of a third.
     fn has_other_key(self, key: &str) -> bool {
         let Dialect { keys, shared, .. } = &DIALECTS[self.0];
-        let is_native = schema::top_keys().any(|native| native == key) && !shared.contains(&key);
-        !keys.contains(&key) && (is_native || DIALECTS.iter().any(|other| other.keys.contains(&key)))
+        let is_native = schema::top_keys().any(|native| native == key);
+        !keys.contains(&key)
+            && !shared.contains(&key)
+            && (is_native || DIALECTS.iter().any(|other| other.keys.contains(&key)))
     }
 
-    /// The format of a tree, by its keys.
-    pub(crate) fn of(root: &Node) -> Self {
+    /// The format of a file, by its keys.
+    pub(crate) fn of(path: &Path, root: &Node) -> Self {
+        let is_own =
+            |dialect: &Dialect| dialect.syntax.as_ref().is_some_and(|syntax| (syntax.is_own)(path, root));
         let has_own_key = |dialect: &Dialect| dialect.keys.iter().any(|key| root.get(key).is_some());
-        Self(DIALECTS.iter().position(has_own_key).unwrap_or(0))
+        let found = DIALECTS.iter().position(is_own).or_else(|| DIALECTS.iter().position(has_own_key));
+        Self(found.unwrap_or(0))
+    }
+
+    /// The parser of a text that is not YAML. `format` is that of the file, if it is known.
+    pub(crate) fn parser(format: Option<Self>, path: &Path, text: &str) -> Option<Parse> {
+        let rows = DIALECTS.iter().enumerate();
+        rows.filter(|(index, _)| format.is_none_or(|format| format == Self(*index))).find_map(
+            |(_, dialect)| {
+                let syntax = dialect.syntax.as_ref()?;
+                let is_meant = format.is_some() && text.trim_start().starts_with(['{', '[']);
+                (is_meant || (syntax.takes)(path, text)).then_some(syntax.parse)
+            },
+        )
+    }
+
+    /// The extensions of files for which a folder stands.
+    pub fn suffixes() -> impl Iterator<Item = &'static str> {
+        let own = DIALECTS.iter().filter_map(|dialect| dialect.syntax.as_ref());
+        ["yml", "yaml"].into_iter().chain(own.map(|syntax| syntax.suffix))
     }
 }
 

@@ -20,6 +20,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     default_files: &["smolgate.yml", "config/smolgate.yml", "/etc/smolgate/smolgate.yml"],
     common_files: &["config.yml", "config/config.yml"],
     option: None,
+    syntax: None,
     schema: || schema::file(schema::native()),
     describe: None,
     foreign: None,

@@ -42,6 +42,9 @@ pub(crate) enum Form {
     Mapping(&'static str),
     /// Any of these.
     Either(&'static [Form]),
+    /// Any value.
+    #[allow(dead_code, reason = "a dialect that can be left out has such a key")]
+    Any,
 }
 
 pub(crate) const FLAG: Shape<bool> =

@@ -107,5 +107,6 @@ pub(crate) fn of_form(form: Form, reference: &str) -> Value {
         Form::Names(form) => json!({ "type": "object", "additionalProperties": of(form) }),
         Form::Mapping(what) => json!({ "$ref": format!("#/definitions/{}", id(what)) }),
         Form::Either(forms) => json!({ "anyOf": forms.iter().map(of).collect::<Vec<_>>() }),
+        Form::Any => json!({}),
     }
 }

@@ -35,6 +35,8 @@ pub(crate) use listener::NamedPolicies;
 pub(crate) use listener::{HttpSource, ListenerSource, ProtocolSource};
 pub(crate) use policies::{PolicySetSource, no_set};
 pub(crate) use rule::{ActionSource, PassSource, ProxySource, RuleSource};
+#[allow(unused_imports, reason = "a dialect that can be left out alone uses it")]
+pub(crate) use store::bucket_keys;
 pub(crate) use tls::{CertificateWritten, ClientAuthWritten, TlsSource};
 pub(crate) use top_level::{InternalSource, Source, internal_bind};
 pub(crate) use upstream::{Inline, UpstreamSource, UpstreamUse, no_upstream};

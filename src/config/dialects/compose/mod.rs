@@ -54,6 +54,7 @@ pub(super) const DIALECT: Dialect = Dialect {
         default_variable: files::LIST,
         expand: files::expand,
     }),
+    syntax: None,
     schema: labels::schema,
     describe: Some(front::describe),
     foreign: Some(ForeignLabels { names: &foreign::NAMES, adapt: front::adapt }),

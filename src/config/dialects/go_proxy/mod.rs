@@ -26,6 +26,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     default_files: &[],
     common_files: &["config.yaml", "/config.yaml"],
     option: None,
+    syntax: None,
     schema: schema::schema,
     describe: None,
     foreign: None,

@@ -35,6 +35,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     default_files: &[],
     common_files: &["/app/config.yaml"],
     option: None,
+    syntax: None,
     schema: schema::schema,
     describe: None,
     foreign: None,

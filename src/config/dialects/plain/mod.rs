@@ -7,6 +7,8 @@ mod notation;
 mod rules;
 mod values;
 
+#[allow(unused_imports, reason = "a dialect that can be left out alone uses it")]
+pub(super) use notation::PlainNotation;
 pub(super) use read::each;
 pub(super) use rules::{exact, forward, listener, matching, named, response};
 pub(super) use values::{json, networks, seconds, some_seconds};

@@ -8,9 +8,9 @@ use crate::config::inputs::Inputs;
 use crate::config::values::{ValueError, scalar, substitution};
 
 /// `${env:NAME}` and `${file:path}` in values; `$$` stays as it is. Paths start from the folder of the file.
-pub(super) struct PlainNotation<'a> {
-    pub(super) inputs: &'a dyn Inputs,
-    pub(super) dir: &'a Path,
+pub(in crate::config::dialects) struct PlainNotation<'a> {
+    pub(in crate::config::dialects) inputs: &'a dyn Inputs,
+    pub(in crate::config::dialects) dir: &'a Path,
 }
 
 /// The beginnings of a reference.

@@ -33,7 +33,7 @@ pub(super) fn bucket(decoder: &mut Decoder<'_>, node: Node) -> Option<Bucket> {
 }
 
 /// One key, or several.
-pub(super) fn keys(decoder: &mut Decoder<'_>, node: Node) -> Vec<Secret> {
+pub(crate) fn keys(decoder: &mut Decoder<'_>, node: Node) -> Vec<Secret> {
     mask_secret(&node, decoder.report);
     let message = "a key is 32 random bytes in base64, as `openssl rand -base64 32` prints them";
     let read = |decoder: &mut Decoder<'_>, node: Node| secret(decoder, node, is_key, message);

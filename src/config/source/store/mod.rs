@@ -4,4 +4,6 @@ mod place;
 
 mod bucket;
 
+#[allow(unused_imports, reason = "a dialect that can be left out alone uses it")]
+pub(crate) use bucket::keys as bucket_keys;
 pub(super) use place::store;
