@@ -30,6 +30,7 @@ impl Counters {
         sums.tunnels(&mut page);
         self.render_certificates(&mut page);
         self.render_orders(&mut page);
+        self.render_plugins(&mut page);
         upstream::render(&sums.upstreams, &mut page);
         sums.local_replies(&mut page);
         self.render_gate(&mut page);

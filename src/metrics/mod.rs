@@ -16,6 +16,7 @@
 mod views;
 
 mod exposition;
+mod plugins;
 mod upstream;
 mod page;
 mod process;
@@ -34,6 +35,7 @@ mod orders;
 
 pub use counter::{Counter, Histogram, WaitCounters, WaitEnd};
 pub use orders::{NameState, OrderResult, StoreOperation};
+pub use plugins::{PluginCounters, PluginResult};
 pub use process::ProcessStats;
 pub use registry::{Counters, SERIES_MAX, WorkerCounters};
 pub use rule::{RULE_SERIES_MAX, RuleCounters};

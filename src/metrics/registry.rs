@@ -7,6 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::counter::Counter;
 use super::orders::{NameState, OrderResult, StoreOperation};
+use super::plugins::AllPlugins;
 use super::series::{
     CertificateExpiry, EndpointCounters, ListenerCounters, OTHER, SeriesKey, UpstreamCounters,
 };
@@ -49,6 +50,7 @@ pub struct Counters {
     pub(super) next_attempts: Mutex<Vec<(Arc<str>, u64)>>,
     /// By [`StoreOperation`].
     pub(super) store_errors: [AtomicU64; StoreOperation::ALL.len()],
+    pub(super) plugins: Mutex<AllPlugins>,
     /// Whether this gate orders.
     pub(super) orders_here: AtomicBool,
 }
@@ -76,6 +78,7 @@ impl Counters {
             ordered_names: Default::default(),
             next_attempts: Mutex::default(),
             store_errors: Default::default(),
+            plugins: Mutex::default(),
             orders_here: AtomicBool::new(false),
         })
     }

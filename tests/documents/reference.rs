@@ -21,7 +21,7 @@ use crate::tables::{Row, page, rows, same, section, words_of_code};
 
 /// Pages of which a table names a key in its first column, by the heading of the table, and the mappings that have
 /// these keys.
-const KEY_TABLES: [(&str, &str, &[&str]); 19] = [
+const KEY_TABLES: [(&str, &str, &[&str]); 20] = [
     ("docs/config.md", "Top level", &["a configuration"]),
     ("docs/config.md", "The internal API", &["the internal API"]),
     ("docs/config.md", "Listeners", &["an HTTP listener", "a TCP listener"]),
@@ -33,6 +33,7 @@ const KEY_TABLES: [(&str, &str, &[&str]); 19] = [
     ("docs/certificates.md", "The keys of acme", &["`acme`", "`ca` of `acme`", "`self_check` of `acme`"]),
     ("docs/certificates.md", "Wildcards and DNS challenges", &["`dns` of `acme`"]),
     ("docs/certificates.md", "Several gates", &["`store`", "`s3` of `store`"]),
+    ("docs/plugins.md", "The keys of plugins", &["a plugin"]),
     ("docs/policies.md", "CORS", &["`cors`"]),
     ("docs/policies.md", "Compression", &["`compress`"]),
     ("docs/policies.md", "Users", &["`basic`"]),
@@ -44,7 +45,7 @@ const KEY_TABLES: [(&str, &str, &[&str]); 19] = [
 ];
 
 /// Mappings without a table, and the section with all of their keys.
-const KEYS_IN_PROSE: [(&str, &str, &str); 24] = [
+const KEYS_IN_PROSE: [(&str, &str, &str); 25] = [
     ("`eab`", "docs/certificates.md", "The keys of acme"),
     ("`http_config`", "docs/config.md", "Listeners"),
     ("`tcp`", "docs/config.md", "Listeners"),
@@ -63,6 +64,7 @@ const KEYS_IN_PROSE: [(&str, &str, &str); 24] = [
     ("a target", "docs/upstreams.md", "Weights and backups"),
     ("`queue`", "docs/upstreams.md", "Limits"),
     ("`eject`", "docs/upstreams.md", "Ejection"),
+    ("`plugins` of a rule", "docs/plugins.md", "The keys of plugins"),
     ("`auth`", "docs/policies.md", "Users"),
     ("`keys`", "docs/policies.md", "Tokens"),
     ("`max_requests`", "docs/policies.md", "Open requests"),
@@ -72,13 +74,14 @@ const KEYS_IN_PROSE: [(&str, &str, &str); 24] = [
 ];
 
 /// Every page with tables that users look things up in.
-const PAGES: [&str; 8] = [
+const PAGES: [&str; 9] = [
     "README.md",
     "docs/certificates.md",
     "docs/compose.md",
     "docs/config.md",
     "docs/http.md",
     "docs/internal-api.md",
+    "docs/plugins.md",
     "docs/policies.md",
     "docs/tls.md",
 ];

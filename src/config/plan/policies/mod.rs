@@ -21,6 +21,7 @@ mod upstream;
 pub use auth::{Auth, AuthServer, AuthServerPlace, Basic};
 pub use compress::Compress;
 pub use cors::{Cors, OriginPattern};
+pub(crate) use field_names::reads_alike;
 pub use jwt::{Jwt, JwtKeys, TokenPlace};
 pub use mirror::Mirror;
 pub use pages::{Intercept, Page, PageKey, PageValues, Pages, StatusPattern};
