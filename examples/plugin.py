@@ -3,7 +3,7 @@ import json, os, socketserver, struct, sys, threading
 
 KEYS = {"sesame": "ann"}
 
-def verdict(request):
+def decide(request):
     user = KEYS.get(request["h"].get("X-Key"))
     return {"ok": True, "h": {"X-User": user}} if user else {"ok": False, "s": 401, "b": "no key\n"}
 
@@ -11,7 +11,7 @@ class Calls(socketserver.StreamRequestHandler):
     def handle(self):
         while length := self.rfile.read(4):
             call = json.loads(self.rfile.read(*struct.unpack(">I", length)))
-            answer = json.dumps(verdict(call["d"])).encode()
+            answer = json.dumps(decide(call["d"])).encode()
             self.wfile.write(struct.pack(">I", len(answer)) + answer)
 
 socket = f"/tmp/plugin-{os.getpid()}.sock"

@@ -6,7 +6,7 @@ use std::thread;
 
 use serde_json::{Value, json};
 
-fn verdict(request: &Value) -> Value {
+fn decide(request: &Value) -> Value {
     match request["h"]["X-Key"].as_str() {
         Some("sesame") => json!({ "ok": true, "h": { "X-User": "ann" } }),
         _ => json!({ "ok": false, "s": 401, "b": "no key\n" }),
@@ -20,7 +20,7 @@ fn serve(mut stream: UnixStream) -> io::Result<()> {
         let mut call = vec![0; u32::from_be_bytes(length) as usize];
         stream.read_exact(&mut call)?;
         let call: Value = serde_json::from_slice(&call)?;
-        let answer = verdict(&call["d"]).to_string();
+        let answer = decide(&call["d"]).to_string();
         stream.write_all(&(answer.len() as u32).to_be_bytes())?;
         stream.write_all(answer.as_bytes())?;
     }

@@ -71,7 +71,7 @@ impl Setup {
         self.gate.exchange(request)
     }
 
-    /// What the plugin has written, of one kind.
+    /// The notes of the plugin, of one kind.
     fn notes(&self, key: &str) -> Vec<Value> {
         let text = fs::read_to_string(self.folder.path().join("calls")).unwrap_or_default();
         // The last line may not be whole.
@@ -497,6 +497,33 @@ fn a_plugin_that_no_rule_asks_runs_if_it_starts_by_itself() {
     let text = fs::read_to_string(&calls).unwrap();
     assert!(text.contains("\"route\": \"\", \"match\": null"), "{text}");
     drop(gate);
+}
+
+#[test]
+fn a_plugin_decides_about_connections_that_are_passed_on() {
+    for (mode, is_passed) in [("", true), ("reject", false)] {
+        let folder = tempfile::tempdir().unwrap();
+        let target = Upstream::says("fine");
+        let gate = TestGate::start(
+            &CONFIG.replace("plugins: p, target: ", "plugins: p, pass: "),
+            &[
+                ("script", &script()),
+                ("folder", &folder.path().display()),
+                ("mode", &mode),
+                ("settings", &"timeout: 15s"),
+                ("target", &target.address()),
+            ],
+        );
+        let response = gate.exchange("GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        let calls = fs::read_to_string(folder.path().join("calls")).unwrap();
+        assert!(calls.contains("\"t\": 3, \"d\": {\"a\": \"127.0.0.1:"), "{calls}");
+        if is_passed {
+            response.expect(200, "fine");
+        } else {
+            response.expect_own(403, "plugin_refused");
+            assert!(target.requests().is_empty());
+        }
+    }
 }
 
 /// Runs a plugin of the documentation: a request with its key passes, and another one does not.

@@ -4,7 +4,7 @@
 use smolgate::plugin::Decision;
 use smolgate::plugin::frame::{Encoding, frame_length};
 use smolgate::plugin::lines::{Lines, read};
-use smolgate::plugin::messages::{ResponseChange, Verdict};
+use smolgate::plugin::messages::{RequestAnswer, ResponseChange};
 
 /// Bytes of the longest line here.
 const LINE_MAX: usize = 64;
@@ -23,7 +23,7 @@ pub fn holds(bytes: &[u8]) {
         encoding.write(&again, &mut twice);
         assert_eq!(written, twice);
         if let Ok(Decision::Reply { status, lines, .. }) =
-            Verdict::of(&value).and_then(|verdict| Decision::of(verdict))
+            RequestAnswer::of(&value).and_then(|answer| Decision::of(answer))
         {
             assert!((200..600).contains(&status));
             check_lines(&lines);

@@ -16,7 +16,6 @@
 mod views;
 
 mod exposition;
-mod plugins;
 mod upstream;
 mod page;
 mod process;
@@ -32,6 +31,7 @@ mod series;
 
 mod counter;
 mod orders;
+mod plugins;
 
 pub use counter::{Counter, Histogram, WaitCounters, WaitEnd};
 pub use orders::{NameState, OrderResult, StoreOperation};

@@ -4,13 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::Relaxed};
 
-use super::page::{Kind, Page};
-use super::registry::Counters;
-use super::series::OTHER;
-use super::worker_set::lock;
-
 /// Plugins of the process that have series of their own. Further ones share one.
-const PLUGINS_MAX: usize = 100;
+pub(super) const PLUGINS_MAX: usize = 100;
 
 /// The hooks, in the order of their numbers.
 const HOOKS: [&str; 4] = ["on_request", "on_response", "on_connect", "on_disconnect"];
@@ -66,46 +61,28 @@ impl PluginCounters {
         self.calls[hook][result as usize].fetch_add(1, Relaxed);
     }
 
+    /// 1 if it can be called, else 0.
+    pub(super) fn is_up(&self) -> u8 {
+        self.up.load(Relaxed).into()
+    }
+
+    /// The hook, the result and the number of its calls, where there are any.
+    pub(super) fn calls(&self) -> impl Iterator<Item = (&'static str, &'static str, u64)> {
+        let of_hook = |(hook, results): (&'static str, &'_ [AtomicU64; PluginResult::ALL.len()])| {
+            let counts = PluginResult::ALL
+                .map(|result| (hook, result.label(), results[result as usize].load(Relaxed)));
+            counts.into_iter().filter(|(.., count)| *count > 0)
+        };
+        HOOKS.into_iter().zip(&self.calls).flat_map(of_hook)
+    }
+
+    /// Starts after the first.
+    pub(super) fn restarts(&self) -> u64 {
+        self.restarts.load(Relaxed)
+    }
+
     /// Counts a start after the first.
     pub fn restart(&self) {
         self.restarts.fetch_add(1, Relaxed);
-    }
-}
-
-impl Counters {
-    /// The counters of a plugin.
-    pub fn plugin(&self, name: &Arc<str>) -> Arc<PluginCounters> {
-        let mut plugins = lock(&self.plugins);
-        let is_new = !plugins.contains_key(name);
-        let name = if is_new && plugins.len() >= PLUGINS_MAX { Arc::from(OTHER) } else { name.clone() };
-        plugins.entry(name).or_default().clone()
-    }
-
-    pub(super) fn render_plugins(&self, page: &mut Page) {
-        let plugins = lock(&self.plugins);
-        page.family("smolgate_plugin_up", Kind::Gauge, "Whether each plugin can be called.");
-        for (name, counters) in plugins.iter() {
-            page.sample("", &[("plugin", name)], u8::from(counters.up.load(Relaxed)));
-        }
-        page.family("smolgate_plugin_calls_total", Kind::Counter, "Calls of plugins, by hook and result.");
-        for (name, counters) in plugins.iter() {
-            for (hook, results) in HOOKS.iter().zip(&counters.calls) {
-                for result in PluginResult::ALL {
-                    let count = results[result as usize].load(Relaxed);
-                    if count > 0 {
-                        let labels = [("plugin", &**name), ("hook", hook), ("result", result.label())];
-                        page.sample("", &labels, count);
-                    }
-                }
-            }
-        }
-        page.family(
-            "smolgate_plugin_restarts_total",
-            Kind::Counter,
-            "Starts of the process of each plugin after the first.",
-        );
-        for (name, counters) in plugins.iter() {
-            page.sample("", &[("plugin", name)], counters.restarts.load(Relaxed));
-        }
     }
 }

@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::counter::Counter;
 use super::orders::{NameState, OrderResult, StoreOperation};
-use super::plugins::AllPlugins;
+use super::plugins::{AllPlugins, PLUGINS_MAX, PluginCounters};
 use super::series::{
     CertificateExpiry, EndpointCounters, ListenerCounters, OTHER, SeriesKey, UpstreamCounters,
 };
@@ -147,6 +147,14 @@ impl Counters {
     /// Sets whether this gate has the right to order.
     pub fn set_orders_here(&self, is_held: bool) {
         self.orders_here.store(is_held, Relaxed);
+    }
+
+    /// The counters of a plugin.
+    pub fn plugin(&self, name: &Arc<str>) -> Arc<PluginCounters> {
+        let mut plugins = lock(&self.plugins);
+        let is_new = !plugins.contains_key(name);
+        let name = if is_new && plugins.len() >= PLUGINS_MAX { Arc::from(OTHER) } else { name.clone() };
+        plugins.entry(name).or_default().clone()
     }
 
     /// The counter of access log lines that were dropped because the writer was too slow or failed.

@@ -11,9 +11,9 @@ use std::time::Instant;
 use futures_lite::future;
 use rustix::process::{Pid, getpgid};
 
-use super::frame::{Encoding, Hook, LENGTH_BYTES, frame_length};
 use super::plugin::{CallResult, Plugin, Ready, Shared};
-use super::value::{MessageError, Value};
+use super::protocol::frame::{Encoding, Hook, LENGTH_BYTES, frame_length};
+use super::protocol::value::{MessageError, Value};
 use crate::worker::{TcpStream, Worker, peer_process};
 
 /// Idle connections of one worker to one plugin.

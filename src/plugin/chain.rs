@@ -6,12 +6,13 @@ use std::time::Instant;
 
 use super::call::{CallError, Links, call};
 use super::check::{Decision, Pass, check_change};
-use super::frame::Hook;
-use super::messages::{
-    ConnectionInfo, DisconnectInfo, RequestInfo, ResponseChange, Texts, Verdict, is_accepted, response_value,
-};
 use super::plugin::{CallResult, Plugin};
-use super::value::{MessageError, Value};
+use super::protocol::frame::Hook;
+use super::protocol::messages::{
+    ConnectionInfo, DisconnectInfo, RequestAnswer, RequestInfo, ResponseChange, Texts, is_accepted,
+    response_value,
+};
+use super::protocol::value::{MessageError, Value};
 use crate::worker::Worker;
 
 /// A plugin that has no answer, and why.
@@ -48,7 +49,7 @@ pub async fn on_request(
     let mut all = Pass::default();
     for plugin in chain {
         let read = |value: &Value<'_>| {
-            let decision = Decision::of(Verdict::of(value)?)?;
+            let decision = Decision::of(RequestAnswer::of(value)?)?;
             let is_pass = matches!(decision, Decision::Pass(_));
             Ok((decision, if is_pass { CallResult::Ok } else { CallResult::Refused }))
         };

@@ -1,7 +1,7 @@
 //! The check of what plugins say. It is as strict as that of a client's bytes.
 
-use super::messages::{ResponseChange, Texts, Verdict};
-use super::value::MessageError;
+use super::protocol::messages::{RequestAnswer, ResponseChange, Texts};
+use super::protocol::value::MessageError;
 use crate::http::{has_dot_segments, is_token};
 
 /// Bytes of the body of a response.
@@ -35,7 +35,7 @@ const FRAMING: [&[u8]; 11] = [
 const OF_THE_GATE: [&[u8]; 6] =
     [b"host", b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-forwarded-proto", b"x-real-ip"];
 
-/// A verdict that was checked.
+/// A answer that was checked.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Decision {
     /// The request goes on.
@@ -71,12 +71,12 @@ pub struct Pass {
 }
 
 impl Decision {
-    /// Checks a verdict.
+    /// Checks a answer.
     ///
     /// # Errors
     /// HTTP does not allow a part of it.
-    pub fn of(verdict: Verdict) -> Result<Self, MessageError> {
-        let Verdict { ok, drop, fallback, status, body, headers, speed, clean_query, path } = verdict;
+    pub fn of(answer: RequestAnswer) -> Result<Self, MessageError> {
+        let RequestAnswer { ok, drop, fallback, status, body, headers, speed, clean_query, path } = answer;
         check_fields(&headers, "h")?;
         if ok {
             let headers = headers.into_iter().filter(|(name, _)| !is_one_of(name, &OF_THE_GATE)).collect();
@@ -216,16 +216,21 @@ mod tests {
         ] {
             let headers = texts(name, value);
             for ok in [true, false] {
-                let verdict = Verdict { ok, headers: headers.clone(), ..Verdict::default() };
-                assert_eq!(Decision::of(verdict), Err(MessageError::Forbidden("h")), "{name}: {value}");
+                let answer = RequestAnswer { ok, headers: headers.clone(), ..RequestAnswer::default() };
+                assert_eq!(Decision::of(answer), Err(MessageError::Forbidden("h")), "{name}: {value}");
             }
             let change = ResponseChange { headers, ..ResponseChange::default() };
             assert!(check_change(&change, 200).is_err(), "{name}: {value}");
         }
-        let many =
-            Verdict { headers: vec![texts("X-A", "b")[0].clone(); FIELDS_MAX + 1], ..Verdict::default() };
+        let many = RequestAnswer {
+            headers: vec![texts("X-A", "b")[0].clone(); FIELDS_MAX + 1],
+            ..RequestAnswer::default()
+        };
         assert!(Decision::of(many).is_err());
-        let long = Verdict { headers: texts("X-A", &"b".repeat(FIELDS_BYTES_MAX)), ..Verdict::default() };
+        let long = RequestAnswer {
+            headers: texts("X-A", &"b".repeat(FIELDS_BYTES_MAX)),
+            ..RequestAnswer::default()
+        };
         assert!(Decision::of(long).is_err());
     }
 
@@ -233,15 +238,16 @@ mod tests {
     fn fields_of_the_gate_are_left_out() {
         let headers =
             [texts("Host", "evil"), texts("X-Forwarded-For", "1.2.3.4"), texts("X-User", "ann")].concat();
-        let decision = Decision::of(Verdict { ok: true, headers, ..Verdict::default() });
+        let decision = Decision::of(RequestAnswer { ok: true, headers, ..RequestAnswer::default() });
         let wanted = Pass { headers: texts("X-User", "ann"), ..Pass::default() };
         assert_eq!(decision, Ok(Decision::Pass(wanted)));
     }
 
     #[test]
     fn a_refusal_is_a_whole_response() {
-        let reply =
-            |status, body: &str| Decision::of(Verdict { status, body: body.into(), ..Verdict::default() });
+        let reply = |status, body: &str| {
+            Decision::of(RequestAnswer { status, body: body.into(), ..RequestAnswer::default() })
+        };
         let Ok(Decision::Reply { status: 403, lines, .. }) = reply(0, "no") else { panic!() };
         assert!(lines.starts_with(b"Content-Type: text/plain"));
         for status in [1, 100, 101, 199, 600, -1, i64::MAX] {

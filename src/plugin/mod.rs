@@ -12,7 +12,7 @@
 //! The protocol is that of prox, byte for byte, so that its plugins run as they are. JSON is a second encoding of the same
 //! messages. What a plugin says is checked as a client's bytes are.
 //!
-//! `value`, `msgpack`, `json`, `frame`, `messages`, `lines` and `check` turn bytes into values and do no I/O.
+//! `protocol` and `check` turn bytes into values and do no I/O.
 
 mod registry;
 
@@ -28,22 +28,11 @@ mod told;
 
 mod check;
 
-pub mod lines;
-
-pub mod messages;
-
-pub mod frame;
-
-mod json;
-mod msgpack;
-
-pub mod value;
-
-#[cfg(test)]
-mod messages_tests;
+mod protocol;
 
 pub use call::{CallError, Links};
 pub use chain::{Chain, PluginExchange, PluginFailure, on_connect, on_request, on_response, wants_body};
 pub use check::{Decision, Pass, write_lines};
 pub use plugin::{Plugin, RouteText};
+pub use protocol::{frame, lines, messages, value};
 pub use registry::Plugins;

@@ -9,8 +9,8 @@ use arc_swap::ArcSwapOption;
 use event_listener::{Event, EventListener};
 use smol::channel::{Receiver, Sender, bounded};
 
-use super::frame::{Encoding, Hook};
-use super::messages::DisconnectInfo;
+use super::protocol::frame::{Encoding, Hook};
+use super::protocol::messages::DisconnectInfo;
 use crate::config::plan::{OnFailure, Plugin as PluginPlan};
 use crate::metrics::PluginCounters;
 
@@ -31,7 +31,7 @@ pub struct Plugin {
     stopped: Mutex<Option<Receiver<Infallible>>>,
 }
 
-/// What workers and the task of the process share.
+/// The state that workers and the task of the process share.
 pub(super) struct Shared {
     pub(super) plan: PluginPlan,
     /// `None` while calls cannot be made.
@@ -107,13 +107,12 @@ impl Plugin {
         &self.shared.plan
     }
 
-    /// Starts the process, the first time that this is called. `alive` is held until it has ended.
-    pub fn start(&self, counters: Arc<PluginCounters>, alive: Sender<Infallible>) {
-        let stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let Some(stopped) = stopped else { return };
+    /// Takes what closes when the process is to end. `None` if the process was started already.
+    pub(super) fn take_stop(&self, counters: Arc<PluginCounters>) -> Option<Receiver<Infallible>> {
+        let stopped = self.stopped.lock().unwrap_or_else(PoisonError::into_inner).take()?;
         // It is set nowhere else.
         let _ = self.shared.counters.set(counters);
-        smol::spawn(super::process::run(self.shared.clone(), stopped, alive)).detach();
+        Some(stopped)
     }
 
     /// Tells the process of these rules, now and after each start.

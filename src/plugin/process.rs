@@ -21,12 +21,13 @@ use smol::net::unix::UnixStream;
 use smol::process::{Child, ChildStdin, Command, Stdio};
 
 use super::call::is_own;
-use super::frame::Hook;
-use super::lines::{LINE_MAX, Lines, Logged, Ready as ReadyLine, Said, configure, read};
-use super::messages::DisconnectInfo;
-use super::plugin::{CallResult, Ready, Shared};
+use super::plugin::{CallResult, Plugin, Ready, Shared};
+use super::protocol::frame::Hook;
+use super::protocol::lines::{LINE_MAX, Lines, Logged, Ready as ReadyLine, Said, configure, read};
+use super::protocol::messages::DisconnectInfo;
 use super::told::{Told, show};
 use crate::config::plan::PluginEnvironment;
+use crate::metrics::PluginCounters;
 
 /// The pause before the first start after an end. It is doubled with each.
 const PAUSE: Duration = Duration::from_secs(1);
@@ -47,8 +48,17 @@ const ERROR_LINE_MAX: usize = 4 * 1024;
 /// Variables that every program needs.
 const VARIABLES: [&str; 4] = ["PATH", "HOME", "LANG", "TZ"];
 
+impl Plugin {
+    /// Starts the process, the first time that this is called. `alive` is held until it has ended.
+    pub fn start(&self, counters: Arc<PluginCounters>, alive: Sender<Infallible>) {
+        if let Some(stop) = self.take_stop(counters) {
+            smol::spawn(run(self.shared.clone(), stop, alive)).detach();
+        }
+    }
+}
+
 /// Starts the process again and again until `stop` closes. `alive` is held until then.
-pub(super) async fn run(shared: Arc<Shared>, stop: Receiver<Infallible>, alive: Sender<Infallible>) {
+async fn run(shared: Arc<Shared>, stop: Receiver<Infallible>, alive: Sender<Infallible>) {
     let mut pause = PAUSE;
     loop {
         let began = Instant::now();
@@ -153,7 +163,7 @@ async fn end(child: &mut Child) {
             break;
         }
     }
-    // What the process has started and left behind ends too.
+    // Processes that it has started and left behind end too.
     if let Some(group) = group {
         let _ = kill_process_group(group, Signal::KILL);
     }

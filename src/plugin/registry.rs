@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::chain::Chain;
 use super::plugin::{Plugin, RouteText};
-use crate::config::plan::{Plan, PluginChain, Rule};
+use crate::config::plan::{Action, Plan, PluginChain, Rule};
 
 /// The plugins of a generation, by their names.
 #[derive(Default)]
@@ -31,10 +31,7 @@ impl Plugins {
     pub fn used(&self, plan: &Plan) -> Vec<(Arc<Plugin>, Vec<RouteText>)> {
         let mut used: HashMap<&str, Vec<RouteText>> = HashMap::new();
         for rule in plan.listeners.iter().flat_map(|listener| listener.rules()) {
-            let policies = rule.policies.as_ref();
-            for name in
-                policies.and_then(|policies| policies.plugins.as_ref()).iter().flat_map(|chain| &chain.names)
-            {
+            for name in chain_of(rule).into_iter().flat_map(|chain| &chain.names) {
                 used.entry(&name.name).or_default().push(route(rule));
             }
         }
@@ -44,6 +41,14 @@ impl Plugins {
             Some((plugin.clone(), routes.or_else(alone)?))
         });
         running.collect()
+    }
+}
+
+/// The plugins that a rule asks: about requests, or about connections.
+fn chain_of(rule: &Rule) -> Option<&PluginChain> {
+    match &rule.action {
+        Action::Pass(pass) => pass.plugins.as_deref(),
+        _ => rule.policies.as_ref()?.plugins.as_deref(),
     }
 }
 

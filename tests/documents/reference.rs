@@ -9,7 +9,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use smolgate::metrics::{
-    CertificateExpiry, Counters, EndpointFigures, NameState, ProcessStats, render_endpoints,
+    CertificateExpiry, Counters, EndpointFigures, NameState, PluginResult, ProcessStats, render_endpoints,
 };
 use smolgate::reason::Reason;
 
@@ -217,6 +217,7 @@ fn metrics() -> BTreeMap<String, (String, BTreeSet<String>)> {
     let certificate = CertificateExpiry { listener: "web".into(), name: "a".into(), expires: 0 };
     counters.set_certificates(vec![certificate], 0);
     counters.set_ordered_names([(&"a".into(), NameState::Valid, Some(1))].into_iter());
+    counters.plugin(&"keys".into()).call(0, PluginResult::Ok);
     let endpoint =
         EndpointFigures { upstream: "api".into(), target: "a".into(), ..EndpointFigures::default() };
     let page = counters.render(ProcessStats::read().as_ref()) + &render_endpoints(&[endpoint]);

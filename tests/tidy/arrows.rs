@@ -170,6 +170,7 @@ pub(crate) const ORDERED: &[&str] = &[
     "src/net",
     "src/net/dns",
     "src/plugin",
+    "src/plugin/protocol",
     "src/policy",
     "src/proxy",
     "src/proxy/client",

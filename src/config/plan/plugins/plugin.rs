@@ -27,7 +27,7 @@ settings! {
     PluginSettings, PluginWritten {
         /// How long the answer to one call may take.
         timeout: Duration = Duration::from_secs(1), TIMEOUT;
-        /// What becomes of requests while the plugin is not ready, and of those for which a call fails.
+        /// The fate of requests while the plugin is not ready, and of those for which a call fails.
         on_failure: OnFailure = OnFailure::Refuse, ON_FAILURE;
         /// Calls that are open at once. A further one fails.
         max_calls: usize = 256, HELD;
@@ -45,7 +45,7 @@ pub enum PluginEnvironment {
     Named(Vec<Arc<str>>),
 }
 
-/// What becomes of a request without an answer.
+/// The fate of a request without an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum OnFailure {
     /// It is refused.

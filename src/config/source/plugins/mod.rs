@@ -1,5 +1,6 @@
 //! `plugins` at the top of a file as written.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use crate::config::decode::{Decoder, MappingReader};
@@ -48,9 +49,10 @@ fn plugin(decoder: &mut Decoder<'_>, node: Node, name: Arc<str>) -> Option<Plugi
             return None;
         }
         // A name without a slash is looked up in `PATH`.
-        let is_path = first.text.contains('/');
-        let command =
-            if is_path { decoder.resolve(&first.text, first.span) } else { first.text.as_str().into() };
+        let command = match first.text.contains('/') {
+            true => with_slash(decoder.resolve(&first.text, first.span)),
+            false => first.text.as_str().into(),
+        };
         Some((command, words.into_iter().skip(1).map(|word| Arc::from(word.text)).collect::<Vec<_>>()))
     });
     let environment = fields.field("env", |decoder, node| Some(decoder.parsed_many(node, variable)));
@@ -63,6 +65,11 @@ fn plugin(decoder: &mut Decoder<'_>, node: Node, name: Arc<str>) -> Option<Plugi
     };
     let (command, arguments) = run?;
     Some(Plugin { name, command, arguments, environment, settings })
+}
+
+/// The path, which stays one if it is a name alone.
+fn with_slash(path: PathBuf) -> PathBuf {
+    if path.components().count() == 1 && path.is_relative() { PathBuf::from(".").join(path) } else { path }
 }
 
 /// The name of a variable, or `all`.

@@ -49,7 +49,7 @@ impl Hook {
     }
 
     /// The bit in a set of hooks.
-    pub(super) fn bit(self) -> u8 {
+    pub(in crate::plugin) fn bit(self) -> u8 {
         1 << (self as u8)
     }
 }

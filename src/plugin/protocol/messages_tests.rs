@@ -84,18 +84,21 @@ fn the_end_of_an_exchange_has_the_bytes_of_the_protocol() {
 
 #[test]
 fn answers_are_read_from_the_bytes_of_the_protocol() {
-    let verdict = |text| Verdict::of(&msgpack::read(&answer(text)).unwrap()).unwrap();
-    let allow = verdict("00 00 00 15 82 a2 6f 6b c3 a1 68 81 a9 58 2d 55 73 65 72 2d 49 44 a2 34 32");
+    let answer = |text| RequestAnswer::of(&msgpack::read(&answer(text)).unwrap()).unwrap();
+    let allow = answer("00 00 00 15 82 a2 6f 6b c3 a1 68 81 a9 58 2d 55 73 65 72 2d 49 44 a2 34 32");
     let headers = vec![(b"X-User-ID".to_vec(), b"42".to_vec())];
-    assert_eq!(allow, Verdict { ok: true, headers, ..Verdict::default() });
+    assert_eq!(allow, RequestAnswer { ok: true, headers, ..RequestAnswer::default() });
     let deny =
-        verdict("00 00 00 19 83 a2 6f 6b c2 a1 73 cd 01 91 a1 62 ac 55 6e 61 75 74 68 6f 72 69 7a 65 64");
-    assert_eq!(deny, Verdict { status: 401, body: b"Unauthorized".to_vec(), ..Verdict::default() });
-    let slow = verdict(
+        answer("00 00 00 19 83 a2 6f 6b c2 a1 73 cd 01 91 a1 62 ac 55 6e 61 75 74 68 6f 72 69 7a 65 64");
+    assert_eq!(
+        deny,
+        RequestAnswer { status: 401, body: b"Unauthorized".to_vec(), ..RequestAnswer::default() }
+    );
+    let slow = answer(
         "00 00 00 27 82 a2 6f 6b c3 a2 73 70 83 a2 64 6c cb 40 24 00*6 a2 75 6c cb 40 14 00*6 a2 67 6b a2 75 31",
     );
     let speed = SpeedAnswer { download: 10.0, upload: 5.0, group: b"u1".to_vec() };
-    assert_eq!(slow, Verdict { ok: true, speed: Some(speed), ..Verdict::default() });
+    assert_eq!(slow, RequestAnswer { ok: true, speed: Some(speed), ..RequestAnswer::default() });
     assert_eq!(is_accepted(&msgpack::read(&answer("00 00 00 05 81 a2 6f 6b c3")).unwrap()), Ok(true));
     let change = answer(
         "00 00 00 21 82 a1 68 81 ac 58 2d 50 6f 77 65 72 65 64 2d 42 79 a4 70 72 6f 78 a2 72 6d 91 a6 53 65 72 76 65 72",
@@ -114,9 +117,9 @@ fn json_has_the_message_as_it_is() {
     assert_eq!(frame_length(&frame), Ok(Some(frame.len() - 4)));
     let value: serde_json::Value = serde_json::from_slice(&frame[4..]).unwrap();
     assert_eq!((&value["t"], &value["d"]["h"]["Accept"]), (&1.into(), &"*/*".into()));
-    let verdict = Encoding::Json.read(br#"{"ok":false,"s":401.0,"b":"no","new":[1]}"#).unwrap();
-    let wanted = Verdict { status: 401, body: b"no".to_vec(), ..Verdict::default() };
-    assert_eq!(Verdict::of(&verdict), Ok(wanted));
+    let answer = Encoding::Json.read(br#"{"ok":false,"s":401.0,"b":"no","new":[1]}"#).unwrap();
+    let wanted = RequestAnswer { status: 401, body: b"no".to_vec(), ..RequestAnswer::default() };
+    assert_eq!(RequestAnswer::of(&answer), Ok(wanted));
 }
 
 #[test]
@@ -131,7 +134,7 @@ fn answers_of_another_kind_are_refused() {
         (r#"{"s":200.5}"#, MessageError::Kind("s")),
         (r#"{"sp":3}"#, MessageError::Kind("sp")),
     ] {
-        assert_eq!(Verdict::of(&Encoding::Json.read(text.as_bytes()).unwrap()), Err(error), "{text}");
+        assert_eq!(RequestAnswer::of(&Encoding::Json.read(text.as_bytes()).unwrap()), Err(error), "{text}");
     }
     let change = Encoding::Json.read(br#"{"rm":[1]}"#).unwrap();
     assert_eq!(ResponseChange::of(&change), Err(MessageError::Kind("rm")));

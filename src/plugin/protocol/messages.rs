@@ -177,7 +177,7 @@ pub fn response_value<'a>(request: &'a RequestInfo, status: u16, headers: &'a Te
 
 /// The answer to [`Hook::Request`](super::frame::Hook::Request).
 #[derive(Clone, Debug, Default, PartialEq)]
-pub struct Verdict {
+pub struct RequestAnswer {
     /// The request goes on.
     pub ok: bool,
     /// The connection is closed without a response.
@@ -220,7 +220,7 @@ pub struct ResponseChange {
     pub remove: Vec<Vec<u8>>,
 }
 
-impl Verdict {
+impl RequestAnswer {
     /// Reads the answer.
     ///
     /// # Errors
