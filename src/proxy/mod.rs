@@ -38,11 +38,12 @@ mod forward;
 #[cfg_attr(not(feature = "files"), path = "no_file_reply.rs")]
 mod file_reply;
 
+mod tunnel;
+
 #[cfg_attr(not(feature = "plugins"), path = "no_plugins.rs")]
 mod plugins;
 
 mod local_reply;
-mod tunnel;
 
 mod edits;
 

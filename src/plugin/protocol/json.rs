@@ -87,10 +87,11 @@ mod tests {
 
     #[test]
     fn values_are_written_and_read_as_json() {
+        let headers = [(b"X-A".to_vec(), b"caf\xe9".to_vec())];
         let value = Value::Map(vec![
             (Cow::Borrowed(b"ok"), Value::Bool(true)),
             (Cow::Borrowed(b"s"), Value::Int(401)),
-            (Cow::Borrowed(b"h"), Value::texts(&[(b"X-A".to_vec(), b"caf\xe9".to_vec())])),
+            (Cow::Borrowed(b"h"), Value::texts(&headers)),
             (Cow::Borrowed(b"bd"), Value::Binary(Cow::Borrowed(b"\0\xff"))),
         ]);
         let mut out = Vec::new();

@@ -84,17 +84,16 @@ fn the_end_of_an_exchange_has_the_bytes_of_the_protocol() {
 
 #[test]
 fn answers_are_read_from_the_bytes_of_the_protocol() {
-    let answer = |text| RequestAnswer::of(&msgpack::read(&answer(text)).unwrap()).unwrap();
-    let allow = answer("00 00 00 15 82 a2 6f 6b c3 a1 68 81 a9 58 2d 55 73 65 72 2d 49 44 a2 34 32");
+    let of = |text| RequestAnswer::of(&msgpack::read(&answer(text)).unwrap()).unwrap();
+    let allow = of("00 00 00 15 82 a2 6f 6b c3 a1 68 81 a9 58 2d 55 73 65 72 2d 49 44 a2 34 32");
     let headers = vec![(b"X-User-ID".to_vec(), b"42".to_vec())];
     assert_eq!(allow, RequestAnswer { ok: true, headers, ..RequestAnswer::default() });
-    let deny =
-        answer("00 00 00 19 83 a2 6f 6b c2 a1 73 cd 01 91 a1 62 ac 55 6e 61 75 74 68 6f 72 69 7a 65 64");
+    let deny = of("00 00 00 19 83 a2 6f 6b c2 a1 73 cd 01 91 a1 62 ac 55 6e 61 75 74 68 6f 72 69 7a 65 64");
     assert_eq!(
         deny,
         RequestAnswer { status: 401, body: b"Unauthorized".to_vec(), ..RequestAnswer::default() }
     );
-    let slow = answer(
+    let slow = of(
         "00 00 00 27 82 a2 6f 6b c3 a2 73 70 83 a2 64 6c cb 40 24 00*6 a2 75 6c cb 40 14 00*6 a2 67 6b a2 75 31",
     );
     let speed = SpeedAnswer { download: 10.0, upload: 5.0, group: b"u1".to_vec() };
@@ -117,9 +116,9 @@ fn json_has_the_message_as_it_is() {
     assert_eq!(frame_length(&frame), Ok(Some(frame.len() - 4)));
     let value: serde_json::Value = serde_json::from_slice(&frame[4..]).unwrap();
     assert_eq!((&value["t"], &value["d"]["h"]["Accept"]), (&1.into(), &"*/*".into()));
-    let answer = Encoding::Json.read(br#"{"ok":false,"s":401.0,"b":"no","new":[1]}"#).unwrap();
+    let value = Encoding::Json.read(br#"{"ok":false,"s":401.0,"b":"no","new":[1]}"#).unwrap();
     let wanted = RequestAnswer { status: 401, body: b"no".to_vec(), ..RequestAnswer::default() };
-    assert_eq!(RequestAnswer::of(&answer), Ok(wanted));
+    assert_eq!(RequestAnswer::of(&value), Ok(wanted));
 }
 
 #[test]
