@@ -2,10 +2,8 @@
 
 use std::borrow::Cow;
 
+pub use super::value::Texts;
 use super::value::{MessageError, Value};
-
-/// Names with values.
-pub type Texts = Vec<(Vec<u8>, Vec<u8>)>;
 
 /// A request, as plugins see it.
 #[derive(Clone, Debug, Default)]

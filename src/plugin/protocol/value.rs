@@ -28,6 +28,9 @@ pub enum Value<'a> {
     Map(Entries<'a>),
 }
 
+/// Names with values.
+pub type Texts = Vec<(Vec<u8>, Vec<u8>)>;
+
 /// The entries of a map.
 pub type Entries<'a> = Vec<(Cow<'a, [u8]>, Value<'a>)>;
 
@@ -121,7 +124,7 @@ impl<'a> Value<'a> {
     }
 
     /// The map of text to text under a key; empty without one.
-    pub fn text_map(&self, key: &'static str) -> Result<Vec<(Vec<u8>, Vec<u8>)>, MessageError> {
+    pub fn text_map(&self, key: &'static str) -> Result<Texts, MessageError> {
         let entries = match self.get(key) {
             Value::Nil => return Ok(Vec::new()),
             Value::Map(entries) => entries,

@@ -91,9 +91,8 @@ async fn read_body(exchange: &mut Exchange<'_>, deadline: Instant) -> Result<(),
     let client = &mut *exchange.client;
     while client.input.unread().len() < wanted {
         let fill = client.input.fill(&client.stream, wanted);
-        match client.timer.within(time, fill).await.map_err(Failure::of_client)? {
-            0 => return Err(Failure::of_client(std::io::ErrorKind::UnexpectedEof.into())),
-            _ => {}
+        if client.timer.within(time, fill).await.map_err(Failure::of_client)? == 0 {
+            return Err(Failure::of_client(std::io::ErrorKind::UnexpectedEof.into()));
         }
     }
     Ok(())
