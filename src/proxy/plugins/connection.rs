@@ -1,7 +1,6 @@
 //! The question about a connection that is passed on.
 
-use super::info::client_text;
-use super::request::failed;
+use super::info::{client_text, failed};
 use crate::config::plan::PluginChain;
 use crate::generation::ListenerSnapshot;
 use crate::plugin::messages::ConnectionInfo;

@@ -6,9 +6,16 @@ use crate::http::{Framing, RequestHead, Version, match_path};
 use crate::mux::Transport;
 use crate::plugin::messages::{RequestInfo, Texts};
 use crate::proxy::client::Exchange;
+use crate::proxy::record::{Detail, Failure};
+use crate::reason::Reason;
 
 /// Bytes of a body that plugins see.
 pub(super) const BODY_MAX: usize = 64 * 1024;
+
+/// The failure of a plugin.
+pub(super) fn failed(why: String) -> Failure {
+    Failure { reason: Reason::PluginFailed, detail: Detail::Text(why) }
+}
 
 /// The request with this head. `body` has the first bytes of its body.
 pub(super) fn request_info(

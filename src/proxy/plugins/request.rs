@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::info::{BODY_MAX, request_info};
+use super::info::{BODY_MAX, failed, request_info};
 use crate::config::plan::{HttpListener, PluginChain};
 use crate::http::{Framing, Method, RequestHead};
 use crate::http1::parse_request;
@@ -11,7 +11,7 @@ use crate::plugin::{Decision, Pass, PluginExchange, on_request, wants_body, writ
 use crate::policy::Paces;
 use crate::proxy::client::{Exchange, Request};
 use crate::proxy::local_reply::{self, Reply};
-use crate::proxy::record::{Detail, Failure};
+use crate::proxy::record::Failure;
 use crate::proxy::transfer::Body;
 use crate::reason::Reason;
 
@@ -63,11 +63,6 @@ pub(in crate::proxy) async fn ask(
             Ok(Answered::Reply(local_reply::answer_of_server(exchange, status, &lines, &body)))
         }
     }
-}
-
-/// The failure of a plugin.
-pub(super) fn failed(why: String) -> Failure {
-    Failure { reason: Reason::PluginFailed, detail: Detail::Text(why) }
 }
 
 /// Bytes of a body with this framing that plugins see.

@@ -1,7 +1,6 @@
 //! The question about the head of a response.
 
-use super::info::canonical;
-use super::request::failed;
+use super::info::{canonical, failed};
 use crate::http::status_phrase;
 use crate::plugin::messages::{ResponseChange, Texts};
 use crate::plugin::{on_response, write_lines};
