@@ -81,8 +81,8 @@ const ARROWS: &[(&str, &[&str])] = &[
     (
         "generation",
         &[
-            "plugin", "policy", "upstream", "mux", "tls", "routing", "worker", "log", "metrics", "config", "http",
-            "reason", "files",
+            "plugin", "policy", "upstream", "mux", "tls", "routing", "worker", "log", "metrics", "config",
+            "http", "reason", "files",
         ],
     ),
     ("plugin", &["worker", "metrics", "config::plan", "http", "auth"]),
