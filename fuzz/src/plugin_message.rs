@@ -22,9 +22,7 @@ pub fn holds(bytes: &[u8]) {
         let mut twice = Vec::new();
         encoding.write(&again, &mut twice);
         assert_eq!(written, twice);
-        if let Ok(Decision::Reply { status, lines, .. }) =
-            RequestAnswer::of(&value).and_then(|answer| Decision::of(answer))
-        {
+        if let Ok(Decision::Reply { status, lines, .. }) = RequestAnswer::of(&value).and_then(Decision::of) {
             assert!((200..600).contains(&status));
             check_lines(&lines);
         }
