@@ -23,6 +23,8 @@ pub mod health; // asks each endpoint whether it is well
 // The data plane: one thread per worker, nothing shared. It serves, and never calls the control plane.
 pub mod proxy; // the life of a connection and of a request
 pub mod generation; // what one load of the configuration built
+#[cfg_attr(not(feature = "plugins"), path = "plugin/no_plugins.rs")]
+pub mod plugin; // processes that are asked about requests
 pub mod policy; // CORS, rate limits: what a rule does besides its action
 #[cfg(feature = "files")]
 pub mod file_server; // the path of a request becomes an open file

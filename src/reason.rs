@@ -67,6 +67,8 @@ reasons! {
     AuthUnavailable = "auth_unavailable", 503, "destination_unavailable", "The server that knows the users does not answer.";
     AuthBusy = "auth_busy", 503, "connection_limit_reached", "Too many passwords are being checked.";
     RuleBusy = "rule_busy", 503, "connection_limit_reached", "As many requests as are allowed at once are open.";
+    PluginFailed = "plugin_failed", 503, "destination_unavailable", "A plugin that decides about this request does not answer.";
+    PluginRefused = "plugin_refused", 403, "http_request_denied", "A plugin does not let this connection pass.";
     NoRule = "no_rule", 404, "destination_not_found", "No rule matches this request.";
     FileNotFound = "file_not_found", 404, "destination_not_found", "There is no such file.";
     FileForbidden = "file_forbidden", 404, "http_request_denied", "There is no such file.";

@@ -70,7 +70,7 @@ fn every_key_shows_in_the_view_and_in_the_report_of_a_reload() {
 }
 
 /// Keys of which several files may have a part.
-const JOINED: [&str; 4] = ["http_routes", "listeners", "upstreams", "policies"];
+const JOINED: [&str; 5] = ["http_routes", "listeners", "upstreams", "plugins", "policies"];
 
 #[test]
 fn a_key_at_the_top_is_in_one_file() {

@@ -18,6 +18,7 @@ pub mod hello;
 pub mod http2_frames;
 pub mod http2_head;
 pub mod path_to_file;
+pub mod plugin_message;
 pub mod proxy_header;
 pub mod range;
 pub mod request_head;
@@ -54,6 +55,7 @@ targets!(
     http2_frames,
     http2_head,
     path_to_file,
+    plugin_message,
     proxy_header,
     range,
     request_head,

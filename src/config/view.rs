@@ -11,7 +11,7 @@ use super::plan::{
 use super::rules_view::write_conditions;
 use super::values::scalar::{show_duration, show_size};
 use super::view_orders;
-use super::view_upstreams::write_upstream;
+use super::view_upstreams::{write_plugin, write_upstream};
 use super::yaml_writer::{Yaml, list_or_none, path, write_headers};
 
 /// The whole plan, defaults included. Loading the result gives an equal plan, except for places and for secrets,
@@ -26,6 +26,7 @@ pub fn view(plan: &Plan) -> String {
         orders,
         listeners,
         upstreams,
+        plugins,
         // They are in no file: this many services are missing.
         rejected_services: _,
         // The rules say what it means.
@@ -52,6 +53,10 @@ pub fn view(plan: &Plan) -> String {
         out.open(0, "upstreams");
         upstreams.iter().for_each(|upstream| write_upstream(&mut out, upstream));
     }
+    if !plugins.is_empty() {
+        out.open(0, "plugins");
+        plugins.iter().for_each(|plugin| write_plugin(&mut out, plugin));
+    }
     out.0
 }
 
@@ -69,7 +74,7 @@ fn write_listener(out: &mut Yaml, listener: &Listener, plan: &Plan) {
         write_tls(out, tls);
     }
     match protocol {
-        Protocol::Tcp(Pass { upstream, send_proxy_protocol, idle_timeout, speed }) => {
+        Protocol::Tcp(Pass { upstream, send_proxy_protocol, idle_timeout, speed, plugins: _ }) => {
             out.line(2, "upstream", quote(&plan.upstreams[upstream.0].name));
             write_proxy_protocol(out, 2, *send_proxy_protocol);
             out.line(2, "idle_timeout", show_duration(*idle_timeout));
@@ -202,12 +207,13 @@ fn write_rule(out: &mut Yaml, rule: &Rule, plan: &Plan) {
         Action::Redirect(Redirect { to, status }) => {
             out.line(4, "redirect", format_args!("{{ to: {}, status: {status} }}", quote(&to.to_string())));
         }
-        Action::Pass(Pass { upstream, send_proxy_protocol, idle_timeout, speed }) => {
+        Action::Pass(Pass { upstream, send_proxy_protocol, idle_timeout, speed, plugins }) => {
             let upstream = quote(&plan.upstreams[upstream.0].name);
             out.line(4, "pass", format_args!("{{ upstream: {upstream} }}"));
             write_proxy_protocol(out, 4, *send_proxy_protocol);
             out.line(4, "tunnel_timeout", show_duration(*idle_timeout));
             speed.iter().for_each(|speed| out.line(4, "speed", speed));
+            plugins.iter().for_each(|plugins| out.line(4, "plugins", plugins));
         }
         Action::Files(files) => write_files(out, files),
         Action::Drop => out.line(4, "drop", true),

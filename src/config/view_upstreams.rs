@@ -4,11 +4,25 @@ use std::fmt::Write;
 
 use super::keys::yaml::{list, quote, quote_key};
 use super::plan::{
-    Balance, Eject, Health, HealthRequest, Queue, Scheme, Sticky, Target, TargetHost, Upstream,
-    UpstreamPolicy, UpstreamTls,
+    Balance, Eject, Health, HealthRequest, Plugin, PluginEnvironment, Queue, Scheme, Sticky, Target,
+    TargetHost, Upstream, UpstreamPolicy, UpstreamTls,
 };
 use super::values::scalar::show_duration;
 use super::yaml_writer::{Yaml, path, write_headers};
+
+/// Writes a plugin with its name.
+pub(super) fn write_plugin(out: &mut Yaml, plugin: &Plugin) {
+    let Plugin { name, command, arguments, environment, settings } = plugin;
+    out.open(1, &quote_key(name));
+    let command = command.display().to_string();
+    out.line(2, "run", list([&*command].into_iter().chain(arguments.iter().map(|one| &**one))));
+    match environment {
+        PluginEnvironment::All => out.line(2, "env", "all"),
+        PluginEnvironment::Named(names) if names.is_empty() => {}
+        PluginEnvironment::Named(names) => out.line(2, "env", list(names.iter())),
+    }
+    out.settings(2, settings.lines());
+}
 
 /// Writes an upstream with its name.
 pub(super) fn write_upstream(out: &mut Yaml, upstream: &Upstream) {

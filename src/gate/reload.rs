@@ -160,6 +160,7 @@ impl GateState {
         let open = self.addresses().clone();
         let sockets = sockets::bind(&plan, &open, restart, &mut Inherited::default(), serving.count())?;
         let new = prepare(serving, sockets).await?;
+        self.plugins.prepare(&generation).await;
         Ok(Next { generation, access, internal, workers, new, errors })
     }
 

@@ -35,6 +35,8 @@ impl GateState {
         let sockets = sockets::bind(plan, &HashMap::new(), false, &mut inherited, count)?;
         let internal = start_internal(&plan.internal_api, &mut inherited, self)?;
         inherited.close_unused();
+        // Before the first request: rules wait for no plugin.
+        self.plugins.prepare(&generation).await;
         let workers = start_workers(count, &self.counters, &permits)?;
         let new = prepare(&workers, sockets).await?;
         self.install(&[&workers], &generation, new).await;
@@ -67,6 +69,7 @@ impl GateState {
             workers.ended().await;
         }
         services.await;
+        self.plugins.stop().await;
         self.tail.close();
         // Stopping removes a file, which may block.
         smol::unblock(move || if is_replaced { internal.leave_socket() } else { internal.stop() }).await;

@@ -16,7 +16,7 @@ use smol::channel::{Receiver, Sender, bounded};
 
 use super::background::Background;
 use super::error::{ChangedLoader, Explainer, GateError, OnPlan};
-use super::services::{KeyService, Services};
+use super::services::{KeyService, PluginService, Services};
 use super::sockets::{self, ListenKey, NewSockets};
 use super::workers::{RollCall, Workers};
 use crate::config::plan::{AccessLog as AccessPlan, AccessLogTo, Plan};
@@ -46,6 +46,7 @@ pub(super) struct GateState {
     issued: Arc<Issued>,
     pub(super) services: Services,
     pub(super) keys: KeyService,
+    pub(super) plugins: PluginService,
     /// The readers of exchanges as they end.
     pub(super) tail: Arc<Tail>,
     /// Set once, by the command line.
@@ -104,6 +105,7 @@ impl GateState {
             services: Services::new(issued.clone(), counters.clone(), certificates_changed(state.clone())),
             issued,
             keys: KeyService::new(),
+            plugins: PluginService::new(counters.clone()),
             tail: Arc::default(),
             explainer: OnceLock::new(),
             loader,

@@ -216,6 +216,7 @@ async fn worker_main(
         pools,
         worker: worker.clone(),
         counters: counters.worker(),
+        plugin_links: Default::default(),
         table: FieldTable::new().into(),
         date: DateHeader::default(),
         listening: Default::default(),

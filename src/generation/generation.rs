@@ -6,6 +6,7 @@ use std::sync::atomic::AtomicBool;
 use crate::config::plan::{AmbiguousPaths, Listener, Matcher, Plan, Protocol, Rule, RuleIdentities};
 use crate::log::{AccessSwitch, TailObserver};
 use crate::mux::SERVES_HTTP2;
+use crate::plugin::Plugins;
 use crate::policy::{KeySets, ListenerPolicies, SharedSpeeds};
 use crate::routing::{Guards, RuleTable};
 use crate::tls::{Issued, Problem, Terminator, TicketKeys};
@@ -24,6 +25,8 @@ pub struct Generation {
     pub guards: Vec<Option<Guards>>,
     /// One entry per listener: the policies of its rules. `None` if no rule has any.
     pub policies: Vec<Option<ListenerPolicies>>,
+    /// The plugins.
+    pub plugins: Plugins,
     /// The keys of tokens that are fetched.
     pub key_sets: KeySets,
     /// The speeds that connections share.
@@ -70,6 +73,7 @@ impl Generation {
             Protocol::Http(_) | Protocol::Tcp(_) => None,
         };
         let guards = plan.listeners.iter().map(guards_of).collect();
+        let plugins = Plugins::new(&plan, before.map(|before| &before.plugins));
         let key_sets = KeySets::of(&plan, before.map(|before| &before.key_sets));
         let speeds = SharedSpeeds::new(plan.speeds(), before.map(|before| &before.speeds));
         let policies_of = |listener| listener_policies(listener, &speeds, &key_sets, before);
@@ -84,6 +88,7 @@ impl Generation {
             tables,
             guards,
             policies,
+            plugins,
             key_sets,
             speeds,
             identities,

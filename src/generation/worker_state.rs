@@ -9,6 +9,7 @@ use super::permits::Permits;
 use crate::http::FieldTable;
 use crate::metrics::WorkerCounters;
 use crate::mux::WorkerSpace;
+use crate::plugin::Links;
 use crate::upstream::Pools;
 use crate::worker::{Slots, Worker};
 
@@ -20,6 +21,8 @@ pub struct WorkerState {
     pub counters: WorkerCounters,
     /// This worker's connections to targets, by target.
     pub pools: Pools,
+    /// This worker's connections to plugins.
+    pub plugin_links: Links,
     /// The table for parsed heads. It holds one head at a time, and never across an await.
     pub table: RefCell<FieldTable>,
     /// The current `Date` line.

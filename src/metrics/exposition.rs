@@ -30,6 +30,7 @@ impl Counters {
         sums.tunnels(&mut page);
         self.render_certificates(&mut page);
         self.render_orders(&mut page);
+        self.render_plugins(&mut page);
         upstream::render(&sums.upstreams, &mut page);
         sums.local_replies(&mut page);
         self.render_gate(&mut page);
@@ -98,6 +99,19 @@ impl Counters {
             let count = self.store_errors[operation as usize].load(Relaxed);
             page.sample("", &[("operation", operation.label())], count);
         }
+    }
+
+    fn render_plugins(&self, page: &mut Page) {
+        let plugins = lock(&self.plugins);
+        page.family("smolgate_plugin_up", Kind::Gauge, "Whether each plugin can be called.");
+        plugins.iter().for_each(|(name, one)| page.sample("", &[("plugin", name)], one.is_up()));
+        page.family("smolgate_plugin_calls_total", Kind::Counter, "Calls of plugins, by hook and result.");
+        let calls = plugins.iter().flat_map(|(name, one)| one.calls().map(move |call| (name, call)));
+        for (name, (hook, result, count)) in calls {
+            page.sample("", &[("plugin", name), ("hook", hook), ("result", result)], count);
+        }
+        page.family("smolgate_plugin_restarts_total", Kind::Counter, "Further starts of each plugin.");
+        plugins.iter().for_each(|(name, one)| page.sample("", &[("plugin", name)], one.restarts()));
     }
 
     fn render_gate(&self, page: &mut Page) {

@@ -31,9 +31,11 @@ mod series;
 
 mod counter;
 mod orders;
+mod plugins;
 
 pub use counter::{Counter, Histogram, WaitCounters, WaitEnd};
 pub use orders::{NameState, OrderResult, StoreOperation};
+pub use plugins::{PluginCounters, PluginResult};
 pub use process::ProcessStats;
 pub use registry::{Counters, SERIES_MAX, WorkerCounters};
 pub use rule::{RULE_SERIES_MAX, RuleCounters};

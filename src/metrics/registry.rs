@@ -7,6 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::counter::Counter;
 use super::orders::{NameState, OrderResult, StoreOperation};
+use super::plugins::{AllPlugins, PLUGINS_MAX, PluginCounters};
 use super::series::{
     CertificateExpiry, EndpointCounters, ListenerCounters, OTHER, SeriesKey, UpstreamCounters,
 };
@@ -49,6 +50,7 @@ pub struct Counters {
     pub(super) next_attempts: Mutex<Vec<(Arc<str>, u64)>>,
     /// By [`StoreOperation`].
     pub(super) store_errors: [AtomicU64; StoreOperation::ALL.len()],
+    pub(super) plugins: Mutex<AllPlugins>,
     /// Whether this gate orders.
     pub(super) orders_here: AtomicBool,
 }
@@ -76,6 +78,7 @@ impl Counters {
             ordered_names: Default::default(),
             next_attempts: Mutex::default(),
             store_errors: Default::default(),
+            plugins: Mutex::default(),
             orders_here: AtomicBool::new(false),
         })
     }
@@ -153,6 +156,14 @@ impl Counters {
     /// Sets whether this gate has the right to order.
     pub fn set_orders_here(&self, is_held: bool) {
         self.orders_here.store(is_held, Relaxed);
+    }
+
+    /// The counters of a plugin.
+    pub fn plugin(&self, name: &Arc<str>) -> Arc<PluginCounters> {
+        let mut plugins = lock(&self.plugins);
+        let is_new = !plugins.contains_key(name);
+        let name = if is_new && plugins.len() >= PLUGINS_MAX { Arc::from(OTHER) } else { name.clone() };
+        plugins.entry(name).or_default().clone()
     }
 
     /// The counter of access log lines that were dropped because the writer was too slow or failed.

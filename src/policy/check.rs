@@ -1,5 +1,7 @@
 //! The order of policies.
 
+use std::sync::Arc;
+
 use super::auth::AuthQuestion;
 use super::cors::answers_preflight;
 use super::limits::ConcurrencyLimit;
@@ -7,6 +9,7 @@ use super::mirror::Mirroring;
 use super::request::PolicyRequest;
 use super::rule::RulePolicies;
 use super::state::PolicyState;
+use crate::config::plan::PluginChain;
 use crate::reason::Reason;
 
 /// The result of a check.
@@ -19,6 +22,8 @@ pub enum Outcome<'a> {
     Preflight,
     /// Its user has to be found. Then it is checked again.
     Identify(AuthQuestion),
+    /// Plugins are asked about it. Then it is checked again.
+    Plugins(&'a Arc<PluginChain>),
     /// It waits for a place among the open requests of this limit. Then it is checked again.
     Wait(&'a ConcurrencyLimit),
 }
@@ -50,12 +55,16 @@ pub fn check<'a>(
         let mut limiters = policies.rate_limit.iter().filter(|limiter| limiter.is_of_users());
         limiters.try_for_each(|limiter| limiter.take(request, state))?;
     }
+    if let Some(plugins) = policies.plugins.as_ref().filter(|_| !state.has_asked_plugins()) {
+        state.asks();
+        return Ok(Outcome::Plugins(plugins));
+    }
     if let Err(full) = state.enter(&policies.max_requests) {
         state.asks();
         return if full.may_wait() { Ok(Outcome::Wait(full)) } else { Err(Reason::RuleBusy) };
     }
     let mirror = policies.mirror.as_ref();
-    if let Some(speed) = &policies.speed {
+    if let Some(speed) = policies.speed.as_ref().filter(|_| !state.has_own_speed()) {
         state.pace(speed.paces(request.connection));
     }
     if policies.changes_responses {

@@ -7,7 +7,7 @@ use super::jwt::KeySets;
 use super::limits::{ConcurrencyLimit, SharedSpeeds, SpeedLimit};
 use super::mirror::Mirroring;
 use super::rate_limit::RateLimiter;
-use crate::config::plan::{Cors, Policies, RequestLimit};
+use crate::config::plan::{Cors, PluginChain, Policies, RequestLimit};
 
 /// The policies of a rule in force, in the order in which they act.
 pub struct RulePolicies {
@@ -19,6 +19,8 @@ pub struct RulePolicies {
     pub(super) limits_users: bool,
     /// The users.
     pub(super) auth: Option<Authenticator>,
+    /// The plugins.
+    pub(super) plugins: Option<Arc<PluginChain>>,
     /// The limit of the listener, then that of the rule.
     pub(super) max_requests: Box<[ConcurrencyLimit]>,
     /// Whether the first limit is that of the listener.
@@ -41,8 +43,18 @@ impl RulePolicies {
         keys: &KeySets,
         before: Option<&RulePolicies>,
     ) -> Self {
-        let Policies { cors, rate_limit, auth, max_requests, mirror, speed, intercept, compress, pages: _ } =
-            policies;
+        let Policies {
+            cors,
+            rate_limit,
+            auth,
+            plugins,
+            max_requests,
+            mirror,
+            speed,
+            intercept,
+            compress,
+            pages: _,
+        } = policies;
         let mirrored = before.and_then(|before| before.mirror.as_ref());
         let users = before.and_then(|before| before.auth.as_ref());
         let auth = auth.as_ref().map(|auth| Authenticator::new(auth, keys, users));
@@ -60,6 +72,7 @@ impl RulePolicies {
             limits_users: rate_limit.iter().any(RateLimiter::is_of_users),
             rate_limit,
             auth,
+            plugins: plugins.clone(),
             shares_limit: of_listener.is_some(),
             max_requests: of_listener.into_iter().chain(of_rule).collect(),
             mirror: mirror.as_ref().map(|mirror| Mirroring::new(mirror, mirrored)),

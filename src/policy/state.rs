@@ -8,7 +8,7 @@ use std::sync::Arc;
 use super::limits::{ConcurrencyLimit, ConcurrencyPermit, Pace, Paces};
 use crate::config::plan::{Auth, Coding};
 use crate::encoding::choose_coding;
-use crate::http::{Claim, Name, RequestHead};
+use crate::http::{Claim, Name, RequestHead, reads_alike};
 
 /// Parts of states that are kept for further requests, for each worker.
 const SPARE_MAX: usize = 64;
@@ -35,12 +35,16 @@ struct Learned {
     has_asked: bool,
     /// The limits that count users have counted.
     has_counted_user: bool,
+    /// The plugins have let the request pass.
+    has_asked_plugins: bool,
     /// The target has no say in `Access-Control-*`.
     owns_cors: bool,
     /// The status of a refusal, if it is not that of its reason.
     status: Option<u16>,
     /// How the user was found.
     auth: Option<Arc<Auth>>,
+    /// Field lines of plugins for the target, which are in `request` too. The client's fields with these names are removed.
+    plugin_lines: Vec<u8>,
     /// The name of the user. Empty if it is not known.
     user: Vec<u8>,
     /// The claims of the user's token.
@@ -81,12 +85,29 @@ impl PolicyState {
 
     /// Whether fields of the client are removed.
     pub fn removes_fields(&self) -> bool {
-        self.is_identified()
+        self.0.as_ref().is_some_and(|learned| learned.auth.is_some() || !learned.plugin_lines.is_empty())
     }
 
     /// Whether a field of the client is removed, because the gate tells the target of the user.
     pub fn removes(&self, name: &[u8]) -> bool {
-        self.0.as_ref().and_then(|learned| learned.auth.as_deref()).is_some_and(|auth| auth.removes(name))
+        self.0.as_ref().is_some_and(|learned| {
+            learned.auth.as_deref().is_some_and(|auth| auth.removes(name))
+                || has_field(&learned.plugin_lines, name)
+        })
+    }
+
+    /// Whether the plugins have let the request pass.
+    pub(super) fn has_asked_plugins(&self) -> bool {
+        self.0.as_ref().is_some_and(|learned| learned.has_asked_plugins)
+    }
+
+    /// Records that the plugins have let the request pass, with their field lines for the target.
+    pub fn pass_plugins(&mut self, lines: &[u8]) {
+        let learned = self.learned();
+        learned.has_asked_plugins = true;
+        learned.request = without_fields(&learned.request, lines);
+        learned.request.extend_from_slice(lines);
+        learned.plugin_lines.extend_from_slice(lines);
     }
 
     /// The name of the user. Empty if it is not known.
@@ -176,6 +197,18 @@ impl PolicyState {
     #[inline]
     pub fn upload(&self) -> Option<&Pace> {
         self.0.as_ref()?.paces.upload.as_ref()
+    }
+
+    /// Limits the speed of this exchange, in the place of its rule.
+    pub fn limit_speed(&mut self, paces: Paces) {
+        self.pace(paces);
+    }
+
+    /// Whether a plugin has limited the speed.
+    pub(super) fn has_own_speed(&self) -> bool {
+        self.0.as_ref().is_some_and(|learned| {
+            learned.has_asked_plugins && (learned.paces.download.is_some() || learned.paces.upload.is_some())
+        })
     }
 
     pub(super) fn pace(&mut self, paces: Paces) {
@@ -282,9 +315,11 @@ fn keep_for_others(mut learned: Box<Learned>) {
     let Learned {
         has_asked,
         has_counted_user,
+        has_asked_plugins,
         owns_cors,
         status,
         auth,
+        plugin_lines,
         user,
         claims,
         request,
@@ -294,9 +329,10 @@ fn keep_for_others(mut learned: Box<Learned>) {
         watched,
     } = &mut *learned;
     *paces = Paces::default();
+    *has_asked_plugins = false;
     (*has_asked, *has_counted_user, *owns_cors, *status) = (false, false, false, None);
     (*auth, *claims, *watched) = (None, None, None);
-    for lines in [user, request, response] {
+    for lines in [user, plugin_lines, request, response] {
         lines.clear();
         lines.shrink_to(LINES_BYTES_KEPT);
     }
@@ -308,6 +344,21 @@ fn keep_for_others(mut learned: Box<Learned>) {
             spare.push(learned);
         }
     });
+}
+
+/// Whether a field with this name is among the lines.
+fn has_field(lines: &[u8], name: &[u8]) -> bool {
+    lines.split(|byte| *byte == b'\n').any(|line| {
+        line.split_at_checked(name.len())
+            .is_some_and(|(start, rest)| rest.starts_with(b":") && reads_alike(start, name))
+    })
+}
+
+/// The lines, without those whose fields are among the others.
+fn without_fields(lines: &[u8], others: &[u8]) -> Vec<u8> {
+    let name = |line: &[u8]| memchr::memchr(b':', line).unwrap_or(0);
+    let lines = lines.split_inclusive(|byte| *byte == b'\n');
+    lines.filter(|line| !has_field(others, &line[..name(line)])).collect::<Vec<_>>().concat()
 }
 
 /// The name of the user in field lines for the target.

@@ -138,6 +138,7 @@ fn open(worker: &Worker, target: SocketAddr) -> SocketAddr {
         worker: worker.clone(),
         counters: Counters::new().worker(),
         listening: Default::default(),
+        plugin_links: Default::default(),
         table: FieldTable::new().into(),
         date: DateHeader::default(),
         permits,

@@ -8,6 +8,7 @@
 //!        |- decision     from the bytes of a head to an act: the rule and its action
 //!        |- forward      to a target and back: attempts, the heads for both sides, both messages at once
 //!        |- file_reply   files of a folder
+//!        |- plugins      questions for other processes about requests and responses
 //!        |- local_reply  responses of smolgate's own: failures, redirects, fixed responses
 //!        `- tunnel       bytes both ways, not parsed: after 101, or a whole connection
 //!   edits             what a rule changes in the heads of messages
@@ -37,8 +38,12 @@ mod forward;
 #[cfg_attr(not(feature = "files"), path = "no_file_reply.rs")]
 mod file_reply;
 
-mod local_reply;
 mod tunnel;
+
+#[cfg_attr(not(feature = "plugins"), path = "no_plugins.rs")]
+mod plugins;
+
+mod local_reply;
 
 mod edits;
 

@@ -40,7 +40,7 @@ pub use buffer::{BUFFER_BYTES, Buffer, BufferSize, LARGE_BUFFER_BYTES, SMALL_BUF
 pub use future_pool::{FuturePool, PooledFuture};
 pub use housekeeping::release_startup_code;
 pub use io::{AcceptError, BACKLOG, Listener, Pipe, TcpStream, is_free, listen};
-pub use platform::inherited_file;
+pub use platform::{inherited_file, peer_process};
 pub use priority::{lower_priority, use_idle_priority};
 pub use slots::{Slot, Slots};
 pub use timer::{Moment, Timer};

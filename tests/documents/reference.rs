@@ -9,7 +9,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use smolgate::metrics::{
-    CertificateExpiry, Counters, EndpointFigures, NameState, ProcessStats, render_endpoints,
+    CertificateExpiry, Counters, EndpointFigures, NameState, PluginResult, ProcessStats, render_endpoints,
 };
 use smolgate::reason::Reason;
 
@@ -21,7 +21,7 @@ use crate::tables::{Row, page, rows, same, section, words_of_code};
 
 /// Pages of which a table names a key in its first column, by the heading of the table, and the mappings that have
 /// these keys.
-const KEY_TABLES: [(&str, &str, &[&str]); 19] = [
+const KEY_TABLES: [(&str, &str, &[&str]); 20] = [
     ("docs/config.md", "Top level", &["a configuration"]),
     ("docs/config.md", "The internal API", &["the internal API"]),
     ("docs/config.md", "Listeners", &["an HTTP listener", "a TCP listener"]),
@@ -37,6 +37,7 @@ const KEY_TABLES: [(&str, &str, &[&str]); 19] = [
     ),
     ("docs/certificates.md", "Wildcards and DNS challenges", &["`dns` of `acme`"]),
     ("docs/certificates.md", "Several gates", &["`store`", "`s3` of `store`"]),
+    ("docs/plugins.md", "The keys of plugins", &["a plugin"]),
     ("docs/policies.md", "CORS", &["`cors`"]),
     ("docs/policies.md", "Compression", &["`compress`"]),
     ("docs/policies.md", "Users", &["`basic`"]),
@@ -48,7 +49,7 @@ const KEY_TABLES: [(&str, &str, &[&str]); 19] = [
 ];
 
 /// Mappings without a table, and the section with all of their keys.
-const KEYS_IN_PROSE: [(&str, &str, &str); 24] = [
+const KEYS_IN_PROSE: [(&str, &str, &str); 25] = [
     ("`eab`", "docs/certificates.md", "The keys of acme"),
     ("`http_config`", "docs/config.md", "Listeners"),
     ("`tcp`", "docs/config.md", "Listeners"),
@@ -67,6 +68,7 @@ const KEYS_IN_PROSE: [(&str, &str, &str); 24] = [
     ("a target", "docs/upstreams.md", "Weights and backups"),
     ("`queue`", "docs/upstreams.md", "Limits"),
     ("`eject`", "docs/upstreams.md", "Ejection"),
+    ("`plugins` of a rule", "docs/plugins.md", "The keys of plugins"),
     ("`auth`", "docs/policies.md", "Users"),
     ("`keys`", "docs/policies.md", "Tokens"),
     ("`max_requests`", "docs/policies.md", "Open requests"),
@@ -76,13 +78,14 @@ const KEYS_IN_PROSE: [(&str, &str, &str); 24] = [
 ];
 
 /// Every page with tables that users look things up in.
-const PAGES: [&str; 8] = [
+const PAGES: [&str; 9] = [
     "README.md",
     "docs/certificates.md",
     "docs/compose.md",
     "docs/config.md",
     "docs/http.md",
     "docs/internal-api.md",
+    "docs/plugins.md",
     "docs/policies.md",
     "docs/tls.md",
 ];
@@ -219,6 +222,7 @@ fn metrics() -> BTreeMap<String, (String, BTreeSet<String>)> {
     counters.set_certificates(vec![certificate], 0);
     counters.set_authorities(["a".to_owned()].into_iter());
     counters.set_ordered_names([(&"a".into(), NameState::Valid, Some(1))].into_iter());
+    counters.plugin(&"keys".into()).call(0, PluginResult::Ok);
     let endpoint =
         EndpointFigures { upstream: "api".into(), target: "a".into(), ..EndpointFigures::default() };
     let page = counters.render(ProcessStats::read().as_ref()) + &render_endpoints(&[endpoint]);

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::acme_keys::{ACME, ACME_CA, ACME_DNS, EAB, ON_EVENT, SELF_CHECK};
 use super::keys_of_headers::{BOTH_MESSAGES, CHANGES, HEADERS, HEADERS_OF_A_SET, HSTS};
 use super::policy_keys::{
-    self, AUTH, BASIC, COMPRESS, CORS, FORWARD, JWT, JWT_KEYS, MAX_REQUESTS, MIRROR, POLICIES, RATE_LIMIT,
-    SPEED,
+    self, AUTH, BASIC, CHAIN, COMPRESS, CORS, FORWARD, JWT, JWT_KEYS, MAX_REQUESTS, MIRROR, PLUGIN, POLICIES,
+    RATE_LIMIT, SPEED,
 };
 use super::store_keys::{IN_S3, STORE, STORE_S3};
 use smolgate::config::{Diagnostics, Loaded, MemoryInputs, load};
@@ -53,6 +53,7 @@ const TOP: &[Row] = &[
         "upstreams: { a: { targets: h:1 } }, tcp: { port: 1, upstream: a }",
         "upstreams: { a: { targets: h:2 } }, tcp: { port: 1, upstream: a }",
     ),
+    ("plugins", "", "plugins: { a: { run: b } }"),
     ("pages", "http_config: { port: 1 }", "http_config: { port: 1 }, pages: { 404: page }"),
     (
         "policies",
@@ -309,7 +310,7 @@ macro_rules! of_rule {
             around: concat!(
                 "{ http_config: { port: 1 }, http_routes: [{ target: h:1, ",
                 $inside,
-                " }, { upstream: u }, { upstream: v }], upstreams: { u: { targets: h:8 }, v: { targets: h:9 } } }"
+                " }, { upstream: u }, { upstream: v }], plugins: { q: { run: q }, r: { run: r } }, upstreams: { u: { targets: h:8 }, v: { targets: h:9 } } }"
             ),
             rows: &[$rows],
         }
@@ -352,18 +353,18 @@ pub const MAPPINGS: &[Mapping] = &[
     Mapping { what: "an HTTP listener", around: "{ listeners: [{ @ }] }", rows: &[HTTP_LISTENER] },
     Mapping {
         what: "an HTTP listener",
-        around: "{ listeners: [{ name: a, bind: 1, @ }], policies: { set: { max_requests: 7 } } }",
+        around: "{ listeners: [{ name: a, bind: 1, @ }], plugins: { q: { run: q }, r: { run: r } }, policies: { set: { max_requests: 7 } } }",
         rows: &[HTTP, OWN_RULES],
     },
     Mapping {
         what: "an HTTP listener",
-        around: "{ listeners: [{ name: a, bind: 1, rules: [{ target: h:1 }], @ }], policies: { set: { max_requests: 7 } }, upstreams: { u: { targets: h:9 } } }",
+        around: "{ listeners: [{ name: a, bind: 1, rules: [{ target: h:1 }], @ }], plugins: { q: { run: q }, r: { run: r } }, policies: { set: { max_requests: 7 } }, upstreams: { u: { targets: h:9 } } }",
         rows: &[POLICIES, HEADERS_OF_A_SET, SETS],
     },
     Mapping { what: "`http_config`", around: "{ http_config: { @ } }", rows: &[HTTP_PORT] },
     Mapping {
         what: "`http_config`",
-        around: "{ http_config: { port: 1, @ }, http_routes: [{ target: h:1 }], policies: { set: { max_requests: 7 } }, upstreams: { u: { targets: h:9 } } }",
+        around: "{ http_config: { port: 1, @ }, http_routes: [{ target: h:1 }], plugins: { q: { run: q }, r: { run: r } }, policies: { set: { max_requests: 7 } }, upstreams: { u: { targets: h:9 } } }",
         rows: &[HTTP, POLICIES, HEADERS_OF_A_SET, SETS],
     },
     Mapping { what: "a TCP listener", around: "{ listeners: [{ @ }] }", rows: &[TCP_LISTENER] },
@@ -401,7 +402,7 @@ pub const MAPPINGS: &[Mapping] = &[
     Mapping {
         what: "a rule",
         around: "{ http_config: { port: 1 }, http_routes: [{ @ }], upstreams: { other: { targets: i:1 } }, \
-                 policies: { set: { max_requests: 7 } } }",
+                 plugins: { q: { run: q }, r: { run: r } }, policies: { set: { max_requests: 7 } } }",
         rows: &[RULE, policy_keys::OF_RULES, HEADERS],
     },
     of_rule!("`headers`", "headers: { @ }", BOTH_MESSAGES),
@@ -409,7 +410,7 @@ pub const MAPPINGS: &[Mapping] = &[
     of_rule!("`hsts`", "hsts: { @ }", HSTS),
     Mapping {
         what: "a set of policies",
-        around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, policy: a }, { upstream: u }], policies: { a: { @ } }, upstreams: { u: { targets: h:9 } } }",
+        around: "{ http_config: { port: 1 }, http_routes: [{ target: h:1, policy: a }, { upstream: u }], plugins: { q: { run: q }, r: { run: r } }, policies: { a: { @ } }, upstreams: { u: { targets: h:9 } } }",
         rows: &[POLICIES, HEADERS_OF_A_SET],
     },
     of_rule!("`cors`", "cors: { @ }", CORS),
@@ -420,6 +421,8 @@ pub const MAPPINGS: &[Mapping] = &[
     of_rule!("`keys`", "auth: { jwt: { keys: { @ } } }", JWT_KEYS),
     of_rule!("`forward`", "auth: { forward: { @ } }", FORWARD),
     of_rule!("`max_requests`", "max_requests: { @ }", MAX_REQUESTS),
+    of_rule!("`plugins` of a rule", "plugins: { @ }", CHAIN),
+    Mapping { what: "a plugin", around: "{ plugins: { a: { @ } } }", rows: &[PLUGIN] },
     of_rule!("`mirror`", "mirror: { @ }", MIRROR),
     of_rule!("`speed`", "speed: { @ }", SPEED),
     of_rule!("`compress`", "compress: { @ }", COMPRESS),

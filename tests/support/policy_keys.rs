@@ -13,6 +13,7 @@ macro_rules! hash {
 pub(super) const USERS: &str = concat!("b:", hash!(), "\n");
 
 pub(super) const POLICIES: &[Row] = &[
+    ("plugins", "", "plugins: q"),
     ("cors", "", "cors: \"*\""),
     ("rate_limit", "", "rate_limit: 7/1s"),
     ("auth", "", "auth: { forward: http://a/b }"),
@@ -30,6 +31,7 @@ pub(super) const POLICIES: &[Row] = &[
 
 /// Those of an HTTP listener.
 pub(super) const OF_LISTENERS: &[Row] = &[
+    ("plugins", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], plugins: q"),
     ("cors", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], cors: \"*\""),
     ("rate_limit", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], rate_limit: 7/1s"),
     ("auth", "rules: [{ target: h:1 }]", "rules: [{ target: h:1 }], auth: { forward: http://a/b }"),
@@ -40,6 +42,7 @@ pub(super) const OF_LISTENERS: &[Row] = &[
 
 /// Those of an HTTP listener in the short form: the rules are around.
 pub(super) const OF_SHORT_LISTENERS: &[Row] = &[
+    ("plugins", "", "plugins: q"),
     ("cors", "", "cors: \"*\""),
     ("rate_limit", "", "rate_limit: 7/1s"),
     ("auth", "", "auth: { forward: http://a/b }"),
@@ -50,6 +53,7 @@ pub(super) const OF_SHORT_LISTENERS: &[Row] = &[
 
 /// Those of a rule.
 pub(super) const OF_RULES: &[Row] = &[
+    ("plugins", "target: h:1", "target: h:1, plugins: q"),
     ("cors", "target: h:1", "target: h:1, cors: \"*\""),
     ("rate_limit", "target: h:1", "target: h:1, rate_limit: 7/1s"),
     ("auth", "target: h:1", "target: h:1, auth: { forward: http://a/b }"),
@@ -58,6 +62,18 @@ pub(super) const OF_RULES: &[Row] = &[
     ("policy", "target: h:1", "target: h:1, policy: set"),
     ("max_requests", "target: h:1", "target: h:1, max_requests: 7"),
 ];
+
+pub(super) const PLUGIN: &[Row] = &[
+    ("run", "run: a", "run: [a, b]"),
+    ("env", "run: a", "run: a, env: [A]"),
+    ("timeout", "run: a", "run: a, timeout: 7s"),
+    ("on_failure", "run: a", "run: a, on_failure: allow"),
+    ("max_calls", "run: a", "run: a, max_calls: 7"),
+    ("autostart", "run: a", "run: a, autostart: true"),
+];
+
+pub(super) const CHAIN: &[Row] =
+    &[("names", "names: q", "names: [q, r]"), ("timeout", "names: q", "names: q, timeout: 7s")];
 
 pub(super) const CORS: &[Row] = &[
     ("origins", "origins: https://a", "origins: https://b"),

@@ -116,6 +116,13 @@ const FEATURES: &[Feature] = &[
         words: &[],
     },
     Feature {
+        name: "plugins",
+        room: &["src/plugin/", "src/proxy/plugins/", "src/proxy/no_plugins.rs", "src/gate/services/"],
+        seam: &["src/lib.rs", "src/proxy/mod.rs", "src/config/source/plugins/mod.rs"],
+        // The keys are known without the feature too. The table of arrows says which module may use the room.
+        words: &[],
+    },
+    Feature {
         name: "prox",
         room: &[
             "src/config/dialects/prox/",
@@ -233,7 +240,7 @@ mod tests {
 
     #[test]
     fn a_feature_without_comment_default_or_row_is_found() {
-        let good = "[features]\n# All.\ndefault = [\"acme\", \"auth\", \"compose\", \"compress\", \"control\", \"demo\", \"dialects\", \"files\", \"http2\", \"jwt\", \"page\", \"prox\", \"regex\", \"s3\"]\n# Orders.\nacme = []\n# Users.\nauth = []\n# Labels.\ncompose = []\n# Gzip.\ncompress = []\n# Change.\ncontrol = []\n# Try.\ndemo = []\n# Others.\ndialects = []\n# Files.\nfiles = []\n# Streams.\nhttp2 = []\n# Tokens.\njwt = []\n# See.\npage = []\n# Routes.\nprox = []\n# Match.\nregex = []\n# Keep.\ns3 = []\n# Shorter.\nzstd = []\n\n[x]\n";
+        let good = "[features]\n# All.\ndefault = [\"acme\", \"auth\", \"compose\", \"compress\", \"control\", \"demo\", \"dialects\", \"files\", \"http2\", \"jwt\", \"page\", \"plugins\", \"prox\", \"regex\", \"s3\"]\n# Orders.\nacme = []\n# Users.\nauth = []\n# Labels.\ncompose = []\n# Gzip.\ncompress = []\n# Change.\ncontrol = []\n# Try.\ndemo = []\n# Others.\ndialects = []\n# Files.\nfiles = []\n# Streams.\nhttp2 = []\n# Tokens.\njwt = []\n# See.\npage = []\n# Ask.\nplugins = []\n# Routes.\nprox = []\n# Match.\nregex = []\n# Keep.\ns3 = []\n# Shorter.\nzstd = []\n\n[x]\n";
         assert_eq!(declared(good), [""; 0]);
         assert_eq!(declared(&good.replace("# Try.\n", "")).len(), 1);
         assert_eq!(declared(&good.replace(", \"regex\"", "")).len(), 1);

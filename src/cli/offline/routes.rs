@@ -166,7 +166,7 @@ pub(super) fn upstream(plan: &Plan, id: UpstreamId) -> String {
 
 /// The upstream of a connection, and what the gate sends there first.
 pub(super) fn passed(plan: &Plan, pass: &Pass) -> String {
-    let Pass { upstream: id, send_proxy_protocol, idle_timeout: _, speed: _ } = pass;
+    let Pass { upstream: id, send_proxy_protocol, idle_timeout: _, speed: _, plugins: _ } = pass;
     let to = upstream(plan, *id);
     match send_proxy_protocol {
         Some(version) => format!("{to}, behind a PROXY header ({})", version.word()),

@@ -178,6 +178,8 @@ fn form(what: &str) -> String {
         "a rule" => "host: NAME, target: \"http://host:port\"",
         "a response" => "respond: { status: 404, body: \"not found\" }",
         "a route" => "path: /api/, target: \"http://host:port\"",
+        "a plugin" => "plugins: { NAME: { run: PROGRAM } }",
+        "`plugins` of a rule" => "plugins: NAME",
         "`mirror`" => "mirror: { upstream: NAME }",
         "`speed`" => "speed: { download: 50Mbit }",
         "`auth`" => "auth: { basic: { users_file: FILE } }`, `auth: { jwt: URL }` or `auth: { forward: URL }",

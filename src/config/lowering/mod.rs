@@ -10,6 +10,8 @@ mod tls;
 
 mod policies;
 
+mod plugins;
+
 mod upstreams;
 
 mod upstream_policy;

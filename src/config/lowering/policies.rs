@@ -6,22 +6,27 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use super::plugins::PluginNames;
 use super::upstreams::{TargetProtocol, Upstreams};
 use crate::config::decode::Text;
 use crate::config::diagnostics::{Report, Span, Spanned};
 use crate::config::plan::{
-    Auth, AuthServer, AuthServerPlace, HeadersWritten, Limits, LimitsWritten, Mirror, Policies,
+    Auth, AuthServer, AuthServerPlace, HeadersWritten, Limits, LimitsWritten, Mirror, PluginChain, Policies,
     PoliciesWritten, PolicyUpstream, RequestLimit, UpstreamWritten,
 };
 use crate::config::source::{Inline, PolicySetSource, UpstreamPolicySource, UpstreamUse, no_set};
 use crate::config::values::target;
 
 /// The named sets of all files.
-pub(super) struct PolicySets(HashMap<Arc<str>, PolicySetSource>);
+pub(super) struct PolicySets {
+    sets: HashMap<Arc<str>, PolicySetSource>,
+    /// The plugins that rules may name.
+    plugins: PluginNames,
+}
 
 impl PolicySets {
     /// The sets by their names. A name that stands twice is an error.
-    pub(super) fn named(sources: Vec<PolicySetSource>, report: &mut Report) -> Self {
+    pub(super) fn named(sources: Vec<PolicySetSource>, plugins: PluginNames, report: &mut Report) -> Self {
         let mut sets: HashMap<Arc<str>, PolicySetSource> = HashMap::new();
         for set in sources {
             if let Some(first) = sets.get(&set.name.value) {
@@ -32,13 +37,24 @@ impl PolicySets {
                 sets.insert(set.name.value.clone(), set);
             }
         }
-        Self(sets)
+        Self { sets, plugins }
+    }
+
+    /// Reports plugins of a rule that do not exist.
+    pub(super) fn check_plugins(&self, policies: Option<&Policies>, report: &mut Report) {
+        let chain = policies.and_then(|policies| policies.plugins.as_deref());
+        chain.into_iter().for_each(|chain| self.check_chain(chain, report));
+    }
+
+    /// As [`check_plugins`](Self::check_plugins), for a chain.
+    pub(super) fn check_chain(&self, chain: &PluginChain, report: &mut Report) {
+        self.plugins.check(chain, report);
     }
 
     fn find(&self, name: &Spanned<Arc<str>>, report: &mut Report) -> Option<&PolicySetSource> {
-        let found = self.0.get(&name.value);
+        let found = self.sets.get(&name.value);
         if found.is_none() {
-            no_set(name, self.0.keys().map(|name| &**name).collect(), report);
+            no_set(name, self.sets.keys().map(|name| &**name).collect(), report);
         }
         found
     }

@@ -8,7 +8,7 @@ use super::policies::{Defaults, PolicySets, with_upstreams};
 use super::upstreams::{TargetProtocol, Upstreams};
 use crate::config::diagnostics::{Report, Span};
 use crate::config::inputs::Inputs;
-use crate::config::plan::{Action, Conditions, Files, Limits, Pass, Proxy, Rule, Speed};
+use crate::config::plan::{Action, Conditions, Files, Limits, Pass, PoliciesWritten, Proxy, Rule};
 use crate::config::source::{ActionSource, FilesSource, PassSource, ProxySource, RuleSource};
 
 /// The rules of one listener, in order. A wrong rule is left out, because it was reported.
@@ -38,12 +38,13 @@ pub(super) fn lower(
             // Those of a listener or a set are for rules with a target.
             (policies.mirror, policies.intercept) = (Some(None), Some(None));
         }
-        let speed = policies.speed.clone().flatten();
+        let of_bytes = policies.clone();
         let (policies, headers) = match source.action {
             // They act before a request is read.
             Some(ActionSource::Pass(_) | ActionSource::Drop) => (None, None),
             _ => (of_rule.settle(&policies), source.headers.over(&of_rule.headers).settle()),
         };
+        sets.check_plugins(policies.as_deref(), report);
         let policies = policies.map(|policies| with_upstreams(policies, source.span, upstreams, report));
         let action = match source.action {
             Some(ActionSource::Proxy(proxy)) => lower_proxy(*proxy, defaults, upstreams, report),
@@ -51,9 +52,12 @@ pub(super) fn lower(
             Some(ActionSource::Respond(respond)) => Some(Action::Respond(respond)),
             Some(ActionSource::Files(files)) => Some(lower_files(*files, defaults, inputs, report)),
             Some(ActionSource::Drop) => Some(Action::Drop),
-            Some(ActionSource::Pass(pass)) => lower_pass(pass, defaults, speed, upstreams, report),
+            Some(ActionSource::Pass(pass)) => lower_pass(pass, defaults, of_bytes, upstreams, report),
             None => None,
         };
+        if let Some(Action::Pass(Pass { plugins: Some(chain), .. })) = &action {
+            sets.check_chain(chain, report);
+        }
         if let Some(action) = action {
             rules.push(Rule {
                 conditions: salted(source.conditions, &name),
@@ -193,15 +197,17 @@ fn lower_files(source: FilesSource, defaults: &Limits, inputs: &dyn Inputs, repo
 fn lower_pass(
     source: PassSource,
     defaults: &Limits,
-    speed: Option<Arc<Speed>>,
+    policies: PoliciesWritten,
     upstreams: &mut Upstreams,
     report: &mut Report,
 ) -> Option<Action> {
     let PassSource { upstream, send_proxy_protocol, idle_timeout } = source;
+    let (speed, plugins) = (policies.speed.flatten(), policies.plugins.flatten());
     Some(Action::Pass(Pass {
         upstream: upstreams.use_one(upstream, TargetProtocol::Tcp, report)?,
         send_proxy_protocol,
         idle_timeout: idle_timeout.map_or(defaults.tunnel_timeout, |timeout| timeout.value),
         speed,
+        plugins,
     }))
 }

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::plugins::PluginNames;
 use super::policies::{Defaults, PolicySets};
 use super::rules;
 use super::upstreams::{TargetProtocol, Upstreams};
@@ -40,7 +41,8 @@ pub(crate) struct ListenerSpans {
 /// The plan that all files together describe. It can be used only if the report has no error.
 pub(crate) fn lower(source: Source, inputs: &dyn Inputs, report: &mut Report) -> Lowered {
     let mut upstreams = Upstreams::named(source.upstreams, report);
-    let sets = PolicySets::named(source.policies, report);
+    let (plugin_names, plugins) = PluginNames::named(source.plugins, report);
+    let sets = PolicySets::named(source.policies, plugin_names, report);
     let (internal_api, internal_place, internal_bind) = internal_api(source.internal_api, inputs, report);
     check_names(&source.listeners, report);
     binds::check(&source.listeners, &internal_api.bind, &internal_place, report);
@@ -74,6 +76,7 @@ pub(crate) fn lower(source: Source, inputs: &dyn Inputs, report: &mut Report) ->
         orders: orders.map(|orders| orders.value),
         listeners,
         upstreams,
+        plugins,
         rejected_services: source.rejected_services,
         mode: source.chosen_mode,
     };
@@ -155,8 +158,9 @@ fn lower_listener(
             let send_proxy_protocol = tcp.send_proxy_protocol;
             let name = source.name.as_ref().map_or("", |name| &name.value);
             let speed = tcp.policies.in_place(format_args!("listeners.{name}")).speed.flatten();
-            upstream
-                .map(|upstream| Protocol::Tcp(Pass { upstream, send_proxy_protocol, idle_timeout, speed }))
+            upstream.map(|upstream| {
+                Protocol::Tcp(Pass { upstream, send_proxy_protocol, idle_timeout, speed, plugins: None })
+            })
         }
     };
     if let (Some(tls), Some(protocol)) = (&source.tls, &protocol) {

@@ -72,6 +72,7 @@ fn global_changes(old: &Plan, new: &Plan) -> Vec<String> {
         orders,
         listeners: _,
         upstreams: _,
+        plugins,
         rejected_services,
         mode: _,
     } = new;
@@ -93,6 +94,7 @@ fn global_changes(old: &Plan, new: &Plan) -> Vec<String> {
         (old.settings.max_connections != *max_connections, format!("max_connections is {max_connections}")),
         (old.settings.max_streams != *max_streams, format!("max_streams is {max_streams}")),
         (old.settings.watch != *watch, format!("watch is {watch}")),
+        (old.plugins != *plugins, "plugins changed".to_owned()),
         (old.rejected_services != *rejected_services, rejected(*rejected_services)),
         (logging || log_format, "logging changed".to_owned()),
         (log_format, "log_format takes effect with the next start".to_owned()),
@@ -260,7 +262,7 @@ fn http_settings(http: &HttpListener) -> impl PartialEq {
 }
 
 fn tcp_settings<'a>(plan: &'a Plan, pass: &'a Pass) -> impl PartialEq + 'a {
-    let Pass { upstream, send_proxy_protocol, idle_timeout, speed } = pass;
+    let Pass { upstream, send_proxy_protocol, idle_timeout, speed, plugins: _ } = pass;
     (policy(&plan.upstreams[upstream.0]), send_proxy_protocol, idle_timeout, speed)
 }
 

@@ -36,7 +36,12 @@ impl PartialEq for RuleIdentity<'_> {
             }
             // A connection keeps its speed.
             (Action::Pass(one), Action::Pass(two)) => {
-                *one == Pass { upstream: one.upstream, speed: one.speed.clone(), ..two.clone() }
+                *one == Pass {
+                    upstream: one.upstream,
+                    speed: one.speed.clone(),
+                    plugins: one.plugins.clone(),
+                    ..two.clone()
+                }
             }
             (one, two) => one == two,
         };
@@ -131,7 +136,7 @@ impl Plan {
     /// Whether a TCP listener that passes connections to `upstream` may keep them while it has `pass` of this plan.
     pub fn keeps(&self, pass: &Pass, upstream: &Upstream) -> bool {
         // A connection keeps both as they were when it was opened.
-        let Pass { upstream: id, send_proxy_protocol: _, idle_timeout: _, speed: _ } = pass;
+        let Pass { upstream: id, send_proxy_protocol: _, idle_timeout: _, speed: _, plugins: _ } = pass;
         policy(&self.upstreams[id.0]) == policy(upstream)
     }
 }

@@ -25,6 +25,8 @@ mod location;
 mod policies;
 mod upstream;
 
+mod plugins;
+
 mod host;
 
 mod conditions;
@@ -59,6 +61,7 @@ pub use listener::{
 };
 pub use location::Location;
 pub use origin::Origin;
+pub use plugins::{OnFailure, Plugin, PluginChain, PluginEnvironment, PluginName, PluginSettings};
 pub use policies::{
     Auth, AuthServer, AuthServerPlace, Basic, BitRate, Compress, Cors, Intercept, Jwt, JwtKeys, Mirror,
     OriginPattern, Page, PageKey, PageValues, Pages, Policies, PolicyUpstream, RateKey, RateLimit,
@@ -77,6 +80,7 @@ pub use upstream::{
 
 pub(crate) use headers::HeadersWritten;
 pub(crate) use listener::{HttpWritten, TlsWritten};
+pub(crate) use plugins::PluginWritten;
 pub(crate) use policies::{PoliciesWritten, ReadPolicy};
 pub(crate) use rule::LimitsWritten;
 pub(crate) use top_level::GlobalWritten;

@@ -9,6 +9,7 @@ use super::headers::RuleHeaders;
 use super::host::HostPattern;
 use super::location::Location;
 use super::origin::Origin;
+use super::plugins::PluginChain;
 use super::policies::{Page, Policies, Speed};
 use super::upstream::UpstreamId;
 use crate::config::keys::settings;
@@ -197,6 +198,8 @@ pub struct Pass {
     pub idle_timeout: Duration,
     /// How fast its bytes move.
     pub speed: Option<Arc<Speed>>,
+    /// The plugins that are asked about each connection.
+    pub plugins: Option<Arc<PluginChain>>,
 }
 
 /// Versions of the PROXY protocol.

@@ -9,6 +9,7 @@ use super::bind::Bind;
 use super::control::{Mode, OverlayPlace};
 use super::listener::Listener;
 use super::origin::Origin;
+use super::plugins::Plugin;
 use super::upstream::Upstream;
 use crate::config::keys::shape::{CONNECTIONS, DURATION, FLAG, WORKERS};
 use crate::config::keys::{Form, Secret, Shape, ValueError, settings};
@@ -54,6 +55,8 @@ pub struct Plan {
     /// The upstreams. Rules and TCP listeners refer to them by `UpstreamId`. An upstream that a `target:` made
     /// has the name of its first target.
     pub upstreams: Vec<Upstream>,
+    /// The plugins that rules ask, and others that run. Names are unique.
+    pub plugins: Vec<Plugin>,
     /// Services that are not served as they ask to be, because something about them is wrong. If their host is
     /// known, it answers 503.
     pub rejected_services: usize,
@@ -78,6 +81,7 @@ impl Plan {
             orders: None,
             listeners: Vec::new(),
             upstreams: Vec::new(),
+            plugins: Vec::new(),
             rejected_services: 0,
             mode: None,
         }

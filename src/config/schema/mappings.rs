@@ -6,8 +6,8 @@ use super::files::FILES;
 use super::headers::{BOTH_MESSAGES, CHANGES, HEADERS, HSTS};
 use super::operation::{ACCESS_LOG, INTERNAL_API};
 use super::policies::{
-    AUTH, BASIC, COMPRESS, CORS, FORWARD, JWT, JWT_KEYS, MAX_REQUESTS, MIRROR, PAGES, POLICIES, POLICY,
-    RATE_LIMIT, SPEED, SPEED_KEYS,
+    AUTH, BASIC, CHAIN, COMPRESS, CORS, FORWARD, JWT, JWT_KEYS, MAX_REQUESTS, MIRROR, PAGES, PLUGIN,
+    POLICIES, POLICY, RATE_LIMIT, SPEED, SPEED_KEYS,
 };
 use super::tls::{CERTIFICATES, CLIENT_AUTH, LISTENER_TLS};
 use super::upstreams::{
@@ -15,7 +15,9 @@ use super::upstreams::{
     UPSTREAM_TLS,
 };
 use crate::config::keys::{Form, Row};
-use crate::config::plan::{GlobalWritten, HttpWritten, LimitsWritten, TlsWritten, UpstreamWritten};
+use crate::config::plan::{
+    GlobalWritten, HttpWritten, LimitsWritten, PluginWritten, TlsWritten, UpstreamWritten,
+};
 use Form::{
     Duration, Either, Flag, List, Mapping as Map, Names, Number, OneOrMany, Size, Text, Timeout, Words,
 };
@@ -95,6 +97,7 @@ const TOP: &[ByHand] = &[
         "Listeners, with rules or with a target.",
     ),
     ("upstreams", Names(&Map("an upstream")), "", "Upstreams by name. Rules and TCP listeners use them."),
+    ("plugins", Names(&Map("a plugin")), "", "Processes that are asked about requests, by name."),
     (
         "policies",
         Names(&Map("a set of policies")),
@@ -339,6 +342,8 @@ const MAPPINGS: &[Mapping] = &[
     Mapping { what: "`forward`", by_hand: &[FORWARD], settings: &[] },
     Mapping { what: "`compress`", by_hand: &[COMPRESS], settings: &[] },
     Mapping { what: "`max_requests`", by_hand: &[MAX_REQUESTS], settings: &[] },
+    Mapping { what: "`plugins` of a rule", by_hand: &[CHAIN], settings: &[] },
+    Mapping { what: "a plugin", by_hand: &[PLUGIN], settings: &[PluginWritten::rows] },
     Mapping { what: "`mirror`", by_hand: &[MIRROR], settings: &[] },
     Mapping { what: "`speed`", by_hand: &[SPEED_KEYS], settings: &[] },
     Mapping { what: "`headers`", by_hand: &[BOTH_MESSAGES], settings: &[] },

@@ -52,6 +52,12 @@ pub(super) const POLICIES: &[ByHand] = &[
         "Which users may send requests: { basic }, { jwt } or { forward }.",
     ),
     (
+        "plugins",
+        Either(&[Words(&["false"]), TEXTS, Map("`plugins` of a rule")]),
+        "",
+        "The plugins that are asked about requests: names, or { names, timeout }.",
+    ),
+    (
         "max_requests",
         Either(&[Words(&["false"]), Number(1, 10_000_000), Map("`max_requests`")]),
         "",
@@ -77,6 +83,22 @@ pub(super) const POLICIES: &[ByHand] = &[
         "Statuses of targets, such as 502 or 5xx, whose answers a page stands in for.",
     ),
     PAGES,
+];
+
+pub(super) const CHAIN: &[ByHand] = &[
+    ("names", TEXTS, REQUIRED, "The names of plugins, in the order in which they are asked."),
+    ("timeout", Timeout, "5s", "How long all answers together may take."),
+];
+
+/// A plugin.
+pub(super) const PLUGIN: &[ByHand] = &[
+    ("run", TEXTS, REQUIRED, "The program, and its arguments. No shell reads them."),
+    (
+        "env",
+        TEXTS,
+        "",
+        "Names of variables of the gate that the plugin gets beside PATH, HOME, LANG and TZ, or all.",
+    ),
 ];
 
 pub(super) const CORS: &[ByHand] = &[

@@ -10,6 +10,7 @@ mod top_level;
 mod acme;
 mod acme_dns;
 mod listener;
+mod plugins;
 mod store;
 
 pub(crate) mod rule;
@@ -33,6 +34,7 @@ pub(crate) use files::FilesSource;
 #[allow(unused_imports, reason = "a dialect that can be left out alone makes them")]
 pub(crate) use listener::NamedPolicies;
 pub(crate) use listener::{HttpSource, ListenerSource, ProtocolSource};
+pub(crate) use plugins::PluginSource;
 pub(crate) use policies::{PolicySetSource, no_set};
 pub(crate) use rule::{ActionSource, PassSource, ProxySource, RuleSource};
 #[allow(unused_imports, reason = "a dialect that can be left out alone uses it")]

@@ -119,7 +119,7 @@ pub(crate) fn rule(decoder: &mut Decoder<'_>, node: Node) -> Option<RuleSource> 
         let why = format!("means nothing beside `{own}`");
         fields.not_here(&["in_the_clear"], &why, "leave it out: what it takes is never redirected");
         fields.not_here(&["acme"], &why, "leave it out: no certificate is ordered for what it takes");
-        let but: &[&str] = if own == "pass" { &["speed"] } else { &[] };
+        let but: &[&str] = if own == "pass" { &["speed", "plugins"] } else { &[] };
         policies::not_here(&mut fields, but, &why, "it acts on requests, and none is read");
         fields.not_here(HeadersWritten::KEYS, &why, "leave it out: no message is written");
     }

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use super::acme::{self, AcmeSource};
 use super::listener::{self, ListenerSource, ProtocolSource};
+use super::plugins::{self, PluginSource};
 use super::policies::{self, PolicySetSource};
 use super::rule::{self, RuleSource};
 use super::store;
@@ -44,6 +45,8 @@ pub(crate) struct Source {
     /// The names of upstreams that changes of the control API will add.
     #[allow(dead_code, reason = "a dialect that uses the names of others reads it")]
     pub(crate) added_upstreams: Vec<Arc<str>>,
+    /// The plugins of all files.
+    pub(crate) plugins: Vec<PluginSource>,
     /// Named sets of policies.
     pub(crate) policies: Vec<PolicySetSource>,
     /// The pages of listeners and rules that have no other.
@@ -105,6 +108,7 @@ impl Source {
         self.pages = self.pages.take().or(ReadPolicy::<Pages>::policy(&mut fields, "pages"));
         self.read_listeners(&mut fields);
         self.upstreams.extend(fields.field("upstreams", upstream::upstreams).unwrap_or_default());
+        self.plugins.extend(fields.field("plugins", plugins::plugins).unwrap_or_default());
         self.policies.extend(fields.field("policies", policies::sets).unwrap_or_default());
         fields.close();
     }

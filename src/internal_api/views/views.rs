@@ -293,7 +293,7 @@ fn action_view<'a>(plan: &'a Plan, action: &'a Action) -> ActionView<'a> {
 }
 
 fn pass_view<'a>(plan: &'a Plan, pass: &Pass) -> PassView<'a> {
-    let Pass { upstream, send_proxy_protocol, idle_timeout: _, speed } = pass;
+    let Pass { upstream, send_proxy_protocol, idle_timeout: _, speed, plugins: _ } = pass;
     let (upstream, targets) = upstream_view(plan, *upstream);
     let send_proxy_protocol = send_proxy_protocol.map(ProxyProtocol::word);
     let speed = speed.as_ref().map(ToString::to_string);

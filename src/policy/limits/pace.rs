@@ -86,6 +86,15 @@ impl SharedSpeeds {
     }
 }
 
+impl Paces {
+    /// The paces of one exchange, in bits a second. 0 stands for no limit.
+    pub fn own(download: u64, upload: u64) -> Self {
+        let state = Arc::<SpeedState>::default();
+        let pace = |direction, bits| (bits > 0).then(|| Pace { state: state.clone(), direction, bits });
+        Self { download: pace(0, download), upload: pace(1, upload) }
+    }
+}
+
 impl SpeedLimit {
     /// The paces of a connection.
     pub fn paces(&self, connection: &ConnectionSpeed) -> Paces {

@@ -15,6 +15,7 @@ use crate::policy::{AuthQuestion, AuthServerQuestion, ConcurrencyLimit, Concurre
 use crate::proxy::client::Exchange;
 use crate::proxy::forward::{self, Answer};
 use crate::proxy::local_reply::{self, Reply};
+use crate::proxy::plugins::{self, Answered};
 use crate::proxy::record::Failure;
 use crate::reason::Reason;
 
@@ -47,6 +48,18 @@ pub(super) async fn ask<'a>(
                     Err(failure) => Err(failure),
                 }
             }
+            Asked::Plugins(chain) => match plugins::ask(exchange, http, chain).await {
+                Ok(Answered::Pass) => Ok(()),
+                Ok(Answered::Drop) => {
+                    *act = Some(Act::Drop);
+                    return;
+                }
+                Ok(Answered::Reply(reply)) => {
+                    *act = Some(Act::Reply(reply));
+                    return;
+                }
+                Err(failure) => Err(failure),
+            },
             Asked::Place(limit) => enter(exchange, limit).await,
         };
         let failure = match answer.and_then(|()| decide_again(exchange, http, rule, act)) {

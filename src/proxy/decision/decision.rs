@@ -1,6 +1,8 @@
 //! The result of a decision.
 
-use crate::config::plan::Pass;
+use std::sync::Arc;
+
+use crate::config::plan::{Pass, PluginChain};
 use crate::policy::{AuthQuestion, ConcurrencyLimit};
 use crate::proxy::file_reply::FileRequest;
 use crate::proxy::forward::Attempts;
@@ -28,6 +30,8 @@ pub(super) struct Question<'a> {
 pub(super) enum Asked<'a> {
     /// The user.
     User(AuthQuestion),
+    /// The plugins.
+    Plugins(&'a Arc<PluginChain>),
     /// A place among the open requests of this limit.
     Place(&'a ConcurrencyLimit),
 }

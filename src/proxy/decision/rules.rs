@@ -186,6 +186,9 @@ fn by_rule<'a>(
             Ok(Outcome::Identify(question)) => {
                 return Decision::Ask(Question { rule: index, what: Asked::User(question) });
             }
+            Ok(Outcome::Plugins(plugins)) => {
+                return Decision::Ask(Question { rule: index, what: Asked::Plugins(plugins) });
+            }
             Ok(Outcome::Wait(limit)) => {
                 return Decision::Ask(Question { rule: index, what: Asked::Place(limit) });
             }

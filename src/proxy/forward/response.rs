@@ -14,6 +14,7 @@ use crate::http1::{HeadScan, parse_response};
 use crate::mux::Transport;
 use crate::proxy::client::{KeepAlive, Request};
 use crate::proxy::edits::{edited_response, encode_response, intercept};
+use crate::proxy::plugins::change_response;
 use crate::proxy::record::{ExchangeRecord, Failure};
 use crate::proxy::transfer::{Body, DISCARDED_MAX, Incoming, NewBody, Transfer, write_all};
 use crate::reason::Reason;
@@ -59,6 +60,10 @@ impl ResponseReader<'_> {
             if let Some(some) = response {
                 self.record.response_started.set(true);
                 if !some.is_interim() {
+                    if self.record.plugins.is_some() {
+                        // Boxed, because few rules have plugins.
+                        Box::pin(change_response(self.record, &mut some.status, &mut some.head)).await?;
+                    }
                     return Ok(());
                 }
                 interim += 1;

@@ -74,7 +74,8 @@ pub(in crate::proxy) fn answer_of_server(
 ) -> Reply<'static> {
     let mut reply = Reply::new(exchange, status, exchange.keep_alive());
     reply.extend(lines);
-    if status != 304 {
+    // RFC 9110, section 8.6: no length in a 204.
+    if !matches!(status, 204 | 304) {
         reply.write(format_args!("Content-Length: {}\r\n", body.len()));
     }
     reply.end_head(exchange);

@@ -20,6 +20,7 @@ use crate::http::Method;
 use crate::log::AccessRecord;
 use crate::log::repeats::{self, Admitted, Subject};
 use crate::mux::Transport;
+use crate::plugin::PluginExchange;
 use crate::policy::PolicyState;
 use crate::reason::Reason;
 use crate::worker::Moment;
@@ -52,6 +53,8 @@ pub(in crate::proxy) struct ExchangeRecord<'a> {
     rule: Option<u32>,
     /// The state of the policies of the rule.
     pub(in crate::proxy) policies: PolicyState,
+    /// The plugins that hear more of the exchange.
+    pub(in crate::proxy) plugins: Option<Box<PluginExchange>>,
     /// The parts of the request that the rule's changes of fields need.
     pub(in crate::proxy) headers: HeaderState,
     /// The parts of the head for the access log.
@@ -84,6 +87,7 @@ impl<'a> ExchangeRecord<'a> {
             rule: None,
             headers: HeaderState::default(),
             policies: PolicyState::default(),
+            plugins: None,
             summary: None,
             response_started: Cell::new(false),
             status: Cell::new(None),
@@ -159,6 +163,10 @@ impl<'a> ExchangeRecord<'a> {
         let duration = self.snapshot.worker().moment() - self.began;
         count(self.snapshot, self.rule(), self.method.label(), status);
         self.snapshot.counters.duration.observe(duration);
+        if let Some(plugins) = self.plugins.take() {
+            let target = self.target.as_ref().map(ToString::to_string);
+            plugins.end(target, self.received.bytes(), self.sent.bytes(), duration.as_millis() as u64);
+        }
         if let Some(lines) = self.snapshot.access_lines(self.rule()) {
             self.summarise_user();
             let (host, request) = RequestSummary::line(self.summary.as_deref(), status);
@@ -233,7 +241,8 @@ impl<'a> ExchangeRecord<'a> {
         self.rule.map(|rule| rule as usize)
     }
 
-    fn rule_name(&self) -> Option<&'a str> {
+    /// Name of the rule that matched.
+    pub(in crate::proxy) fn rule_name(&self) -> Option<&'a str> {
         Some(&self.snapshot.rule(self.rule()?)?.name)
     }
 

@@ -12,6 +12,7 @@ use crate::config::plan::{Pass, ProxyProtocol, UpstreamId};
 use crate::generation::{ListenerSnapshot, TunnelContext};
 use crate::policy::PolicyState;
 use crate::proxy::client::{Client, Exchange, balance_key};
+use crate::proxy::plugins;
 use crate::proxy::record::{ConnectionRecord, Failure, TunnelStart};
 use crate::proxy::transfer::write_all;
 use crate::proxy_protocol;
@@ -34,7 +35,7 @@ pub(in crate::proxy) async fn serve(
     let context = TunnelContext::new(&snapshot, rule);
     let mut record =
         ConnectionRecord::new(&context, client.peer, &client.stream, TunnelStart { name, exchange: None });
-    let opened = open_target(&client, &snapshot, &to, record.name()).await;
+    let opened = open_target(&client, &snapshot, (rule, &to), record.name()).await;
     let policies = PolicyState::of_connection(snapshot.paces(&to, &client.speed));
     // Release the generation: a tunnel may take days.
     drop(snapshot);
@@ -54,7 +55,7 @@ pub(in crate::proxy) async fn serve(
 /// When no target can be reached: the client was sent nothing yet.
 pub(in crate::proxy) async fn open(exchange: &mut Exchange<'_>, to: &Pass) -> Result<Box<Tunnel>, Failure> {
     let snapshot = exchange.snapshot;
-    let target = match open_target(exchange.client, snapshot, to, b"").await {
+    let target = match open_target(exchange.client, snapshot, (exchange.record.rule(), to), b"").await {
         Ok(target) => target,
         Err(failure) => {
             exchange.record.received.add(exchange.request.len, snapshot.worker().moment());
@@ -72,7 +73,7 @@ pub(in crate::proxy) async fn open(exchange: &mut Exchange<'_>, to: &Pass) -> Re
 async fn open_target(
     client: &Client,
     snapshot: &ListenerSnapshot,
-    to: &Pass,
+    to: (Option<usize>, &Pass),
     name: &[u8],
 ) -> Result<Box<TargetConnection>, Failure> {
     // Boxed, because the futures of all exchanges would have room for a handshake.
@@ -82,9 +83,12 @@ async fn open_target(
 async fn connect_and_announce(
     client: &Client,
     snapshot: &ListenerSnapshot,
-    to: &Pass,
+    (rule, to): (Option<usize>, &Pass),
     name: &[u8],
 ) -> Result<Box<TargetConnection>, Failure> {
+    if let Some(chain) = &to.plugins {
+        plugins::connect(client, snapshot, rule, chain, name).await?;
+    }
     let target = connect(client, snapshot, to.upstream, name).await?;
     if let Some(version) = to.send_proxy_protocol {
         let header = header(client, version).map_err(Failure::of_client)?;

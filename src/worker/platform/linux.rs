@@ -226,6 +226,15 @@ pub(crate) fn splice(from: BorrowedFd<'_>, to: BorrowedFd<'_>, most: usize) -> i
     Ok(rustix::pipe::splice(from, None, to, None, most, flags)?)
 }
 
+/// The process at the other end of a Unix socket. `None` if the system does not tell.
+///
+/// # Errors
+/// The socket is none of Unix.
+pub fn peer_process(socket: BorrowedFd<'_>) -> io::Result<Option<u32>> {
+    let credentials = rustix::net::sockopt::socket_peercred(socket)?;
+    Ok(u32::try_from(credentials.pid.as_raw_nonzero().get()).ok())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

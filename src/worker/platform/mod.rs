@@ -18,6 +18,7 @@ mod system;
 
 pub(super) use heap::return_memory;
 pub use inherited::inherited_file;
+pub use system::peer_process;
 pub(super) use system::{
     Wait, accept, add, enlarge, has_backlog, has_ended, lower_priority, pipe, read, refuse_new,
     release_startup_code, remove, send_file, splice, use_idle_priority, write, write_last, write_pipe,

@@ -194,3 +194,11 @@ mod tests {
         wait.wait(&poller, Some(Duration::from_millis(1)), |_, _| panic!("there is no socket")).unwrap();
     }
 }
+
+/// Not known here.
+///
+/// # Errors
+/// Never.
+pub fn peer_process(_socket: BorrowedFd<'_>) -> io::Result<Option<u32>> {
+    Ok(None)
+}

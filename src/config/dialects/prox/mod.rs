@@ -45,6 +45,7 @@ pub(super) const DIALECT: Dialect = Dialect {
     schema: schema::schema,
     describe: None,
     foreign: None,
+    uses_names: false,
     read: |files, source, inputs, report| {
         services::read(files.into_iter().flatten().collect(), source, inputs, report);
     },

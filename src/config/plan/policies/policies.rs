@@ -11,6 +11,7 @@ use super::pages::{Intercept, Pages};
 use super::rate_limit::RateLimits;
 use super::request_limit::RequestLimit;
 use super::speed::{Speed, SpeedGroup};
+use crate::config::plan::plugins::PluginChain;
 
 /// A mapping that is being read, which may have the policy `T`.
 pub(crate) trait ReadPolicy<T> {
@@ -77,6 +78,8 @@ policies! {
     rate_limit: RateLimits;
     /// Which users may send requests.
     auth: Auth;
+    /// Which plugins are asked about requests.
+    plugins: PluginChain;
     /// How many requests are open at once.
     max_requests: RequestLimit;
     /// Another upstream that gets copies of requests.

@@ -8,6 +8,7 @@ mod cors;
 mod jwt;
 mod mirror;
 mod pages;
+mod plugins;
 mod rate_limit;
 mod request_limit;
 mod speed;

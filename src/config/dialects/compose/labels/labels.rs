@@ -36,7 +36,7 @@ pub(in crate::config::dialects::compose) enum With {
 
 /// Every label: its name, its meaning, and the routes that it goes with. A new key of rules becomes a label by a
 /// row. The first name of a key is the one that messages list.
-pub(super) const KEYS: [(&str, Key, With); 99] = [
+pub(super) const KEYS: [(&str, Key, With); 100] = [
     ("host", Key::Host, With::Any),
     ("port", Key::Port, With::Any),
     ("port.http", Key::PortHttp, With::Connections),
@@ -82,6 +82,7 @@ pub(super) const KEYS: [(&str, Key, With); 99] = [
     ("auth.jwt.audience", Key::Rule("auth.jwt.audience"), With::Requests),
     ("auth.forward", Key::Rule("auth.forward"), With::Requests),
     ("max_requests", Key::Rule("max_requests"), With::Requests),
+    ("plugins", Key::Rule("plugins"), With::Requests),
     ("mirror", Key::Rule("mirror.upstream"), With::Requests),
     ("mirror.share", Key::Rule("mirror.share"), With::Requests),
     ("speed.download", Key::Rule("speed.download"), With::Any),
