@@ -143,6 +143,11 @@ fn a_program_for_events_that_fails_or_is_not_there_costs_a_warning_alone() {
             r#"[sh, -c, "echo first >&2; echo no good >&2; exit 3"]"#,
             "`on_event`: sh failed (exit status: 3): no good",
         ),
+        // A program that it leaves behind keeps its errors open.
+        (
+            r#"[sh, -c, "sleep 60 & exit 4"]"#,
+            "`on_event`: sh failed (exit status: 4): what it says is not known",
+        ),
         ("/nowhere/at/all", "`on_event`: /nowhere/at/all cannot be run"),
     ] {
         let (ca, dir) = (TestCa::start(), tempfile::tempdir().unwrap());

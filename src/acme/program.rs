@@ -12,6 +12,8 @@ use smol::Timer;
 const TIME_MAX: Duration = Duration::from_secs(90);
 /// The time between two looks whether it has ended.
 const LOOK: Duration = Duration::from_millis(50);
+/// The time for the last bytes of its errors, once it has ended. A program that it has started may keep them open.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 /// Bytes of its errors that are kept.
 const ERRORS_BYTES_MAX: u64 = 4096;
 /// Variables that every program gets.
@@ -66,7 +68,11 @@ impl Run<'_> {
         if status.success() {
             return Ok(());
         }
-        let said = said.await;
+        let held = async {
+            Timer::after(LAST_WORDS).await;
+            "what it says is not known: a program that it started keeps its errors open".to_owned()
+        };
+        let said = futures_lite::future::or(said, held).await;
         let last = said.trim().lines().last().unwrap_or("it says nothing");
         Err(format!("{program} failed ({status}): {last}"))
     }

@@ -58,11 +58,7 @@ impl Counters {
     }
 
     fn render_orders(&self, page: &mut Page) {
-        page.family(
-            "smolgate_acme_orders_total",
-            Kind::Counter,
-            "Orders for certificates, by authority and result.",
-        );
+        page.family("smolgate_acme_orders_total", Kind::Counter, "Orders of certificates, by CA and result.");
         for (ca, counts) in lock(&self.orders).iter() {
             for (result, count) in OrderResult::ALL.iter().zip(counts) {
                 page.sample("", &[("ca", ca), ("result", result.label())], count);
