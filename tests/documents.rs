@@ -72,7 +72,6 @@ fn bundled_configurations_load_without_a_warning() {
     }
 }
 
-
 /// Loads a compose file; a service that is rejected is an error too.
 fn load_compose(text: String) -> Result<(), String> {
     let inputs = MemoryInputs::new().file("compose.yaml", text);
