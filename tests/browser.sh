@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Policies and files under Chromium: CORS with preflights, cookies and errors that pages can read, a single-page
 # application, a sign-in by `auth.forward`, compression and streams, pages of one's own and maintenance. Then the page of the
-# internal API, in tests/page.py. Needs the Debian
-# packages chromium and python3. Everything is on loopback: names below `localhost` lead there.
+# internal API, in tests/page.py, and axe-core from npm for it. Needs the
+# Debian packages chromium and python3. Everything is on loopback: names below `localhost` lead there.
 # shellcheck source=tests/scripts/common.sh
 source "$(dirname "$0")/scripts/common.sh"
 
@@ -227,5 +227,7 @@ code=0
 wait "$report" || code=1
 cat "$work/report.txt"
 # The page of the internal API.
-timeout 300 python3 tests/page.py || code=1
+mkdir -p target/axe
+npm install --silent --no-audit --no-fund --no-save --prefix target/axe axe-core@4.14.1 || fail "no axe-core from npm"
+AXE=$PWD/target/axe/node_modules/axe-core/axe.min.js timeout 300 python3 tests/page.py || code=1
 exit "$code"

@@ -200,6 +200,10 @@ check_metrics() {
     pass "the promised names are there"
     eventually 60 is_scraped
     pass "Prometheus scrapes the gate by its service name"
+    contains "and has the alerts" SmolgateUpstreamDead "$(get http://127.0.0.1:9091/api/v1/rules)"
+    name=$(compose --profile monitoring config --services)
+    contains "Grafana stands behind its profile" grafana "$name"
+    equal "and starts with it alone" "" "$(container grafana 2>/dev/null || true)"
 }
 
 check_hardening() {

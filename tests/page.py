@@ -1,5 +1,6 @@
 """The page of the internal API under Chromium: a target that goes down, a token that is asked for, the keyboard, no error in
-the console, no request elsewhere, a page of another site. `tests/browser.sh` runs it; `--pictures DIR` makes pictures."""
+the console, no request elsewhere, a page of another site, and the rules of WCAG by axe-core, the file that AXE names.
+`tests/browser.sh` runs it; `--pictures DIR` makes pictures."""
 import http.client
 import http.server
 import math
@@ -94,6 +95,25 @@ def text(browser, name):
     return browser.run(f"document.getElementById('{name}').innerText")
 
 
+def check_rules(browser, where):
+    """Names for what has none, contrast, headings, landmarks: the rules of WCAG 2.2, level AA, and what axe-core advises."""
+    # Of the page at each load. The debugger may run it in spite of the policy of the page.
+    if browser.run("typeof axe") == "undefined":
+        browser.run(pathlib.Path(os.environ["AXE"]).read_text() + "; 0")
+    found = json.loads(browser.run("""
+        axe.run(document, {
+            preload: false,
+            runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
+        }).then(({ violations, passes }) => JSON.stringify({
+            passes: passes.map(rule => rule.id),
+            violations: violations.flatMap(({ id, nodes }) => nodes.map(node => `${id}: ${node.html} ${node.failureSummary}`)),
+        }))"""))
+    violations = "\n".join(found["violations"])
+    assert not violations, f"{where}:\n{violations}"
+    # They have looked at the page, and not at an empty one.
+    assert "color-contrast" in found["passes"], f"{where}: {found['passes']}"
+
+
 def check_page(browser, folder):
     api, web = [Target(), Target()], Target()
     gate = Gate(folder, configuration(api, web))
@@ -116,6 +136,9 @@ def check_page(browser, folder):
     api[1].is_well = False
     browser.until("a target goes down", "document.getElementById('upstreams').innerText.includes('health check: status 503')")
     browser.until("the page says so", "document.getElementById('state-word').innerText === 'Attention'")
+    for scheme in ["light", "dark"]:
+        browser.look(1180, 900, scheme)
+        check_rules(browser, f"a target is down, {scheme}")
     api[0].is_well = False
     browser.until("the upstream is dead", "document.getElementById('state-text').innerText.includes('api has no endpoint')")
     api[0].is_well = api[1].is_well = True
@@ -138,6 +161,9 @@ def check_page(browser, folder):
     for width in [320, 390, 768, 1440]:
         browser.look(width, 800, "light", is_phone=width < 700)
         browser.until(f"it fits {width} pixels", narrow)
+    for width, scheme in [(390, "light"), (390, "dark"), (1180, "light"), (1180, "dark")]:
+        browser.look(width, 800, scheme, is_phone=width < 700)
+        check_rules(browser, f"{width} pixels, {scheme}")
     return gate
 
 
@@ -146,6 +172,9 @@ def check_token(browser, folder):
     browser.open(f"http://{gate.api}/")
     browser.until("it asks for the token", "!document.getElementById('ask').hidden")
     assert browser.run("document.activeElement.id") == "token"
+    for scheme in ["light", "dark"]:
+        browser.look(1180, 900, scheme)
+        check_rules(browser, f"the token, {scheme}")
     browser.type("guess")
     browser.press("Enter", 13)
     browser.until("a guess is refused", "!document.getElementById('token-wrong').hidden")

@@ -233,7 +233,7 @@ fn term_is_handled_during_a_reload() {
         String::from_utf8_lossy(&bytes[..length]).into_owned()
     };
     let gate = Process::start(&upstream, &[("NOTIFY_SOCKET", &path)]);
-    assert_eq!(told(), "READY=1");
+    assert!(told().starts_with("READY=1\n"));
     gate.edit("body: \"old\"", "body: \"${file:/dev/stdin}\"");
     gate.signal(Signal::HUP);
     assert!(told().starts_with("RELOADING=1"));
@@ -285,10 +285,20 @@ fn systemd_is_notified() {
         String::from_utf8_lossy(&bytes[..length]).into_owned()
     };
     let gate = Process::start(&upstream, &[("NOTIFY_SOCKET", &path)]);
-    assert_eq!(told(), "READY=1");
+    assert_eq!(told(), "READY=1\nSTATUS=generation 1 is served");
     gate.signal(Signal::HUP);
     assert!(told().starts_with("RELOADING=1\nMONOTONIC_USEC="));
-    assert_eq!(told(), "READY=1");
+    assert!(told().starts_with("READY=1\nSTATUS=reloaded as generation 2: "));
+    // The message has one line of the many that the error has.
+    gate.edit("body: \"old\"", "bdy: \"old\"");
+    gate.signal(Signal::HUP);
+    assert!(told().starts_with("RELOADING=1\nMONOTONIC_USEC="));
+    let refused = told();
+    assert!(
+        refused.starts_with("READY=1\nSTATUS=reload refused, nothing changed: error: `bdy`"),
+        "{refused}"
+    );
+    assert_eq!(refused.lines().count(), 2, "{refused}");
     gate.signal(Signal::TERM);
     assert_eq!(told(), "STOPPING=1");
     gate.end();
@@ -307,7 +317,7 @@ fn systemd_is_notified_at_an_abstract_socket() {
     let gate = Process::start(&upstream, &[("NOTIFY_SOCKET", Path::new(&format!("@{name}")))]);
     let mut bytes = [0; 256];
     let length = socket.recv(&mut bytes).expect("a message");
-    assert_eq!(&bytes[..length], b"READY=1");
+    assert!(bytes[..length].starts_with(b"READY=1\n"));
     gate.signal(Signal::TERM);
     gate.end();
 }

@@ -80,7 +80,10 @@ impl GateState {
         start: ReloadStart,
     ) -> Result<String, GateError> {
         let result = self.swap(&mut running, restart, read, start).await;
-        process::notify("READY=1");
+        match &result {
+            Ok((changes, _)) => process::notify_ready(changes),
+            Err(error) => process::notify_ready(&format!("reload refused, nothing changed: {error}")),
+        }
         drop(running);
         // If the channel is full, the watching task will look anyway.
         let _ = self.reloaded.0.try_send(());

@@ -45,7 +45,7 @@ impl GateState {
         let checking = smol::spawn(async move { checker.run().await });
         *running =
             Some(Running { workers, leaving: Vec::new(), permits, internal, access, watching, checking });
-        process::notify("READY=1");
+        process::notify_ready("generation 1 is served");
         inherited.started();
         Ok(())
     }

@@ -207,7 +207,7 @@ fn reasons_are_in_their_table_and_no_others() {
 }
 
 /// A page with every series: name, kind, labels.
-fn metrics() -> BTreeMap<String, (String, BTreeSet<String>)> {
+pub(crate) fn metrics() -> BTreeMap<String, (String, BTreeSet<String>)> {
     let counters = Counters::new();
     let worker = counters.worker();
     let web = worker.listener(&"web".into(), "http");

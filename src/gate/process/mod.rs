@@ -6,4 +6,4 @@ mod process;
 pub use inherited::Inherited;
 pub(super) use inherited::{OF_MANAGER, PASSED_ON, PassedOn};
 pub use process::CaughtSignals;
-pub(super) use process::{SignalRequest, notify, notify_reloading, raise_file_limit};
+pub(super) use process::{SignalRequest, notify, notify_ready, notify_reloading, raise_file_limit};

@@ -93,6 +93,11 @@ pub(in crate::gate) fn notify(message: &str) {
     }
 }
 
+/// Reports that the gate serves, with the first line of `status` for `systemctl status`.
+pub(in crate::gate) fn notify_ready(status: &str) {
+    notify(&format!("READY=1\nSTATUS={}", status.lines().next().unwrap_or_default()));
+}
+
 /// Reports that a reload begins, with the time, as systemd wants it (sd_notify(3)).
 pub(in crate::gate) fn notify_reloading() {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::Monotonic);
