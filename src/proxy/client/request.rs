@@ -44,6 +44,7 @@ impl Media {
         [(Self::Text, "text/plain"), (Self::Json, "application/json"), (Self::Html, "text/html")];
 
     /// The media type that the client prefers. Most clients that are no browsers send no `Accept`, or `*/*`.
+    #[inline(always)]
     fn of(head: &RequestHead<'_>) -> Self {
         match head.fields.list(Name::Accept) {
             Some(accept) => Self::preferred(&accept),
@@ -83,6 +84,7 @@ impl Request {
     }
 
     /// The request of this head.
+    #[inline(always)]
     pub(in crate::proxy) fn of(head: &RequestHead<'_>) -> Self {
         Self {
             method: head.known_method,

@@ -235,6 +235,7 @@ fn look_up<'a>(exchange: &Exchange<'a>, http: &HttpListener, head: &RequestHead<
 }
 
 /// Finds the first rule that matches. Returns its index, too.
+#[inline(always)]
 fn find_rule<'a>(snapshot: &'a ListenerSnapshot, request: &RequestView<'_>) -> Option<(usize, &'a Rule)> {
     let index = snapshot.generation.tables[snapshot.index].find(request)?;
     Some((index, snapshot.rule(index)?))
