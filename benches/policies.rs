@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::{Duration, Instant, SystemTime};
 
+#[cfg(feature = "compress")]
 use divan::counter::BytesCount;
 use divan::{Bencher, black_box};
 

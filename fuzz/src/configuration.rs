@@ -74,7 +74,8 @@ fn check_place(one: &Diagnostic, files: &BTreeMap<PathBuf, String>) {
 /// The inputs of the golden files of both kinds.
 pub fn seeds() -> Vec<Vec<u8>> {
     let mut seeds = Vec::new();
-    for (kind, file) in [("compose", None), ("config", Some("smolgate.yml")), ("prox", Some("config.json5"))] {
+    for (kind, file) in [("compose", None), ("config", Some("smolgate.yml")), ("prox", Some("config.json5"))]
+    {
         let folder = format!("{}/../tests/golden/{kind}", env!("CARGO_MANIFEST_DIR"));
         for entry in std::fs::read_dir(folder).expect("the folder of golden files") {
             let text = std::fs::read_to_string(entry.expect("an entry").path()).expect("a golden file");
