@@ -20,9 +20,10 @@ pub fn golden_files(folder: &str, at_least: usize) -> Vec<Golden> {
     let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(folder);
     let entries = fs::read_dir(dir).expect("the folder of golden files");
     let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
-    // Without its feature the key is an error.
-    let needs_feature = |path: &PathBuf| path.to_string_lossy().contains("path_regex");
-    paths.retain(|path| cfg!(feature = "regex") || !needs_feature(path));
+    // Without its feature a key is an error.
+    let features = [("path_regex", cfg!(feature = "regex")), ("/plugins", cfg!(feature = "plugins"))];
+    let is_whole = |path: &str| features.iter().all(|(name, is_on)| *is_on || !path.contains(name));
+    paths.retain(|path| is_whole(&path.to_string_lossy()));
     paths.sort();
     assert!(paths.len() >= at_least, "there are only {} golden files", paths.len());
     let read = |path: PathBuf| {
