@@ -28,7 +28,7 @@ pub(crate) struct Dialect {
     /// The option that names files of this dialect: `--NAME FILE`.
     pub(super) option: Option<FileOption>,
     /// The syntax of its files, if that is not YAML.
-    pub(super) syntax: Option<OwnSyntax>,
+    pub(in crate::config) syntax: Option<OwnSyntax>,
     /// A JSON Schema of its files.
     pub(super) schema: fn() -> Value,
     /// The gate that the files describe, if they say how to start one. The report is for this alone.
@@ -45,7 +45,7 @@ pub(crate) struct Dialect {
 type Describe = fn(Vec<Vec<ConfigFile>>, &dyn Inputs, &mut Report) -> Option<DescribedGate>;
 
 /// A syntax that is not YAML.
-pub(super) struct OwnSyntax {
+pub(in crate::config) struct OwnSyntax {
     /// The extension of files in it. A folder stands for those files, too.
     pub(super) suffix: &'static str,
     /// Whether a text is in it.
