@@ -102,6 +102,14 @@ pub(crate) fn release_startup_code() -> io::Result<()> {
     Err(io::ErrorKind::Unsupported.into())
 }
 
+/// Not known here.
+///
+/// # Errors
+/// Never.
+pub fn peer_process(_socket: BorrowedFd<'_>) -> io::Result<Option<u32>> {
+    Ok(None)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -193,12 +201,4 @@ mod tests {
         let (poller, mut wait) = (polling::Poller::new().unwrap(), Wait::new());
         wait.wait(&poller, Some(Duration::from_millis(1)), |_, _| panic!("there is no socket")).unwrap();
     }
-}
-
-/// Not known here.
-///
-/// # Errors
-/// Never.
-pub fn peer_process(_socket: BorrowedFd<'_>) -> io::Result<Option<u32>> {
-    Ok(None)
 }
