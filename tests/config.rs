@@ -29,15 +29,7 @@ fn inputs(input: &str) -> (MemoryInputs, Vec<PathBuf>) {
 }
 
 fn outcome(input: &str) -> String {
-    let (memory, paths) = inputs(input);
-    match load(&paths, &memory) {
-        Ok(loaded) => {
-            let warnings: String =
-                loaded.warnings.iter().map(|warning| warning.render(false) + "\n").collect();
-            format!("{warnings}{}", view(&loaded.plan))
-        }
-        Err(diagnostics) => diagnostics.to_string(),
-    }
+    golden::outcome(inputs(input))
 }
 
 #[test]

@@ -40,15 +40,7 @@ fn inputs(input: &str) -> (MemoryInputs, Vec<PathBuf>) {
 
 #[cfg(feature = "http2")]
 fn outcome(input: &str) -> String {
-    let (memory, paths) = inputs(input);
-    match load(&paths, &memory) {
-        Ok(loaded) => {
-            let warnings: String =
-                loaded.warnings.iter().map(|warning| warning.render(false) + "\n").collect();
-            format!("{warnings}{}", view(&loaded.plan))
-        }
-        Err(diagnostics) => diagnostics.to_string(),
-    }
+    golden::outcome(inputs(input))
 }
 
 /// A target with `proto` is an error without the feature.

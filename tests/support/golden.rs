@@ -5,7 +5,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use smolgate::config::MemoryInputs;
+use smolgate::config::{MemoryInputs, load, view};
 
 /// One golden file.
 pub struct Golden {
@@ -32,6 +32,18 @@ pub fn golden_files(folder: &str, at_least: usize) -> Vec<Golden> {
         Golden { path, input: input.into(), expected: expected.into() }
     };
     paths.into_iter().map(read).collect()
+}
+
+/// The warnings and the plan of these files, or the diagnostics.
+pub fn outcome((memory, paths): (MemoryInputs, Vec<PathBuf>)) -> String {
+    match load(&paths, &memory) {
+        Ok(loaded) => {
+            let warnings: String =
+                loaded.warnings.iter().map(|warning| warning.render(false) + "\n").collect();
+            format!("{warnings}{}", view(&loaded.plan))
+        }
+        Err(diagnostics) => diagnostics.to_string(),
+    }
 }
 
 /// Fails if an input gives another output than expected.

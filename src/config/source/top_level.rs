@@ -12,7 +12,7 @@ use super::policies::{self, PolicySetSource};
 use super::rule::{self, RuleSource};
 use super::store;
 use super::upstream::{self, UpstreamSource};
-use crate::config::decode::{Decoder, MappingReader};
+use crate::config::decode::{Decoder, MappingReader, Text};
 use crate::config::diagnostics::{Report, Span, Spanned};
 use crate::config::plan::{
     AccessLog, AccessLogFormat, AccessLogTo, Bind, GlobalSettings, GlobalWritten, InternalBind, Mode,
@@ -77,6 +77,39 @@ pub(crate) struct InternalSource {
 }
 
 impl InternalSource {
+    /// The address or the socket that was `written` as `text`.
+    pub(crate) fn bind(
+        decoder: &mut Decoder<'_>,
+        text: &Text,
+        written: &str,
+    ) -> Option<Spanned<InternalBind>> {
+        match internal_bind(written, |path| decoder.resolve(path, text.span)) {
+            Ok(value) => Some(Spanned { value, span: text.span }),
+            Err(error) => {
+                decoder.value_error(text, error);
+                None
+            }
+        }
+    }
+
+    /// The token. An empty one is an error: a variable without a value must not open the internal API.
+    pub(crate) fn token(decoder: &mut Decoder<'_>, node: Node) -> Option<Secret> {
+        mask_secret(&node, decoder.report);
+        let text = decoder.text(node)?;
+        if text.text.is_empty() {
+            let message = format!("the token is empty: {}", text.shown());
+            let hint = "give the variable or the file a value, or leave `token` out";
+            decoder.report.error_hint(text.span, message, hint);
+            return None;
+        }
+        // A client can send only these characters (RFC 6750, 2.1). The message does not quote the token.
+        if !text.text.bytes().all(|byte| byte.is_ascii_graphic()) {
+            decoder.report.error(text.span, "a token is made of visible ASCII characters, without spaces");
+            return None;
+        }
+        Some(Secret(Arc::from(text.text)))
+    }
+
     /// `memory`, or the path of a file.
     pub(crate) fn edits(decoder: &mut Decoder<'_>, node: Node) -> Option<Spanned<OverlayPlace>> {
         let text = decoder.text(node.clone())?;
@@ -202,30 +235,9 @@ fn internal_api(decoder: &mut Decoder<'_>, node: Node) -> Option<Spanned<Interna
     let mut fields = MappingReader::open(decoder, node, "the internal API")?;
     let bind = fields.field("bind", |decoder, node| {
         let text = decoder.text(node)?;
-        match internal_bind(&text.text, |path| decoder.resolve(path, text.span)) {
-            Ok(value) => Some(Spanned { value, span: text.span }),
-            Err(error) => {
-                decoder.value_error(&text, error);
-                None
-            }
-        }
+        InternalSource::bind(decoder, &text, &text.text)
     });
-    let token = fields.field("token", |decoder, node| {
-        mask_secret(&node, decoder.report);
-        let text = decoder.text(node)?;
-        if text.text.is_empty() {
-            let message = format!("the token is empty: {}", text.shown());
-            let hint = "give the variable or the file a value, or leave `token` out";
-            decoder.report.error_hint(text.span, message, hint);
-            return None;
-        }
-        // A client can send only these characters (RFC 6750, 2.1). The message does not quote the token.
-        if !text.text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            decoder.report.error(text.span, "a token is made of visible ASCII characters, without spaces");
-            return None;
-        }
-        Some(Secret(Arc::from(text.text)))
-    });
+    let token = fields.field("token", InternalSource::token);
     let edits = fields.field("edits", InternalSource::edits);
     fields.close();
     Some(Spanned { value: InternalSource { bind, token, edits }, span })

@@ -16,14 +16,13 @@ use crate::config::dialects::file::ConfigFile;
 use crate::config::dialects::plain::{self, PlainNotation};
 use crate::config::inputs::Inputs;
 use crate::config::plan::{
-    AccessLog, AccessLogFormat, AccessLogTo, CertificateFiles, HttpWritten, LimitsWritten, LogLevel, Secret,
+    AccessLog, AccessLogFormat, AccessLogTo, CertificateFiles, HttpWritten, LimitsWritten, LogLevel,
     TlsWritten,
 };
 use crate::config::source::{
     CertificateWritten, HttpSource, InternalSource, ListenerSource, RuleSource, Source, TlsSource,
-    internal_bind,
 };
-use crate::config::syntax::{Node, mask_secret};
+use crate::config::syntax::Node;
 use crate::config::values::{scalar, target};
 
 /// Times that prox's manual has for keys that are missing.
@@ -117,24 +116,9 @@ fn internal_api(decoder: &mut Decoder<'_>, node: Node) -> Option<Spanned<Interna
             Some(path) => format!("unix:{path}"),
             None => text.text.clone(),
         };
-        match internal_bind(&written, |path| decoder.resolve(path, text.span)) {
-            Ok(value) => Some(Spanned { value, span: text.span }),
-            Err(error) => {
-                decoder.value_error(&text, error);
-                None
-            }
-        }
+        InternalSource::bind(decoder, &text, &written)
     });
-    let token = fields.field("token", |decoder, node| {
-        mask_secret(&node, decoder.report);
-        let text = decoder.text(node)?;
-        // A client can send only these characters (RFC 6750, 2.1). The message does not quote the token.
-        if !text.text.bytes().all(|byte| byte.is_ascii_graphic()) {
-            decoder.report.error(text.span, "a token is made of visible ASCII characters, without spaces");
-            return None;
-        }
-        (!text.text.is_empty()).then(|| Secret(text.text.into()))
-    });
+    let token = fields.field("token", InternalSource::token);
     fields.close();
     Some(Spanned { value: InternalSource { bind, token, edits: None }, span })
 }
