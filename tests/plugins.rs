@@ -8,8 +8,10 @@ mod support;
 
 use std::collections::HashSet;
 use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use support::gate::TestGate;
@@ -239,6 +241,34 @@ fn a_plugin_that_asks_for_bodies_sees_their_first_bytes() {
     assert_eq!(calls[0]["bd"], "aGVsbG8=");
     assert_eq!(calls[1]["bd"].as_str().unwrap().len(), (64 * 1024_usize).div_ceil(3) * 4);
     assert_eq!(calls[1]["cl"], 100_000);
+}
+
+/// All bytes that a plugin wants to see have one deadline, and not each its own.
+#[test]
+fn a_body_that_comes_byte_by_byte_is_not_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let target = Upstream::says("fine");
+    let gate = TestGate::start(
+        r#"
+plugins: { p: { run: [python3, "{script}", "{folder}", body] } }
+http_config: { port: "127.0.0.1:0" }
+http_routes: [{ plugins: { names: [p], timeout: 500ms }, target: "{target}" }]
+"#,
+        &[("script", &script()), ("folder", &folder.path().display()), ("target", &target.address())],
+    );
+    let mut client = gate.client();
+    client.send("POST / HTTP/1.1\r\nHost: a.test\r\nContent-Length: 60000\r\n\r\n");
+    let mut writer = client.writer();
+    let dripping = std::thread::spawn(move || {
+        while writer.write_all(b"a").is_ok() {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    });
+    client.expect_close();
+    let stalled = r#"smolgate_local_replies_total{reason="client_stalled"}"#;
+    until("it is counted", || gate.metric(stalled) == 1.0);
+    dripping.join().unwrap();
+    assert!(target.requests().is_empty());
 }
 
 #[test]

@@ -34,11 +34,12 @@ pub(in crate::proxy) async fn ask(
     http: &HttpListener,
     chain: &Arc<PluginChain>,
 ) -> Result<Answered, Failure> {
-    let deadline = exchange.snapshot.worker().now() + chain.timeout;
     let plugins = exchange.snapshot.generation.plugins.chain(chain);
     if wants_body(&plugins) {
-        read_body(exchange, deadline).await?;
+        read_body(exchange, exchange.snapshot.worker().now() + chain.timeout).await?;
     }
+    // A slow client takes no time from the plugins.
+    let deadline = exchange.snapshot.worker().now() + chain.timeout;
     let route = exchange.record.rule_name().unwrap_or_default();
     let info = with_head(exchange, http, |head| {
         let body = &exchange.client.input.unread()[head.len..];
@@ -74,7 +75,7 @@ fn seen(framing: Framing) -> usize {
 }
 
 /// Reads the first bytes of the body into the input, unless its length is unknown, its client waits for an interim
-/// response, or its method has no body that means something.
+/// response, or its method has no body that means something. They have to come before the deadline.
 async fn read_body(exchange: &mut Exchange<'_>, deadline: Instant) -> Result<(), Failure> {
     let Request { method, framing, expects, len, .. } = exchange.request;
     if expects || matches!(method, Method::Get | Method::Head | Method::Options | Method::Delete) {
@@ -82,9 +83,10 @@ async fn read_body(exchange: &mut Exchange<'_>, deadline: Instant) -> Result<(),
     }
     let wanted = len + seen(framing);
     let worker = exchange.snapshot.worker();
-    let time = deadline.saturating_duration_since(worker.now());
     let client = &mut *exchange.client;
     while client.input.unread().len() < wanted {
+        // One deadline for all of them: a client that sends a byte now and then has no more time.
+        let time = deadline.saturating_duration_since(worker.now());
         let fill = client.input.fill(&client.stream, wanted);
         if client.timer.within(time, fill).await.map_err(Failure::of_client)? == 0 {
             return Err(Failure::of_client(std::io::ErrorKind::UnexpectedEof.into()));
